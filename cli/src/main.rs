@@ -1,0 +1,5 @@
+//! The `taffrail` binary.
+
+fn main() -> std::process::ExitCode {
+    taffrail_cli::main()
+}

@@ -1,0 +1,3 @@
+//! taffrail: an event-sourced engine for orchestration runs.
+
+pub mod storage;

@@ -1,0 +1,196 @@
+//! The I/O seam: everything the engine asks of the machine, at the size of one system call.
+//!
+//! The log, its recovery and its readers know this module's two traits and nothing else of files, clocks or locks.
+//! Three implementations stand behind it:
+//!
+//! - `Disk`: a directory of a real file system. The only module that names `std::fs`.
+//! - `Memory`: the same, in memory, never failing. For tests that are not about storage, and for scratch stores.
+//! - `SimDisk` (feature `testkit`): a seeded machine whose unsynced sectors, sizes and directory entries can vanish in any
+//!   combination, whose calls can fail at any point, and on which several processes can live and die.
+//!
+//! # Names
+//! A storage is rooted at one directory. Names are relative to it, `/`-separated and made of plain components
+//! ([`check_name`]); a name that is absolute, empty or contains `..`, `.`, `\0` or an empty component is refused with
+//! [`std::io::ErrorKind::InvalidInput`] before anything is touched. Symbolic links are never followed below the root:
+//! meeting one is an error.
+//!
+//! # What the implementations must agree on
+//! One conformance suite (`storage/conformance.rs`) runs over all of them.
+
+use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
+
+/// What a directory entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, a socket, a device: never opened by the engine.
+    Other,
+}
+
+/// One entry of a directory listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The entry's own name, without its directory; invalid UTF-8 is replaced, and such an entry can not be opened.
+    pub name: String,
+    /// What it is; links are not followed.
+    pub kind: EntryKind,
+    /// Length in bytes, for files.
+    pub len_bytes: u64,
+}
+
+/// How [`Storage::open`] opens a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Existing file, for reading only. Never changes the file's times as far as the platform allows (`O_NOATIME` where permitted).
+    Read,
+    /// Existing file, for reading and writing.
+    Write,
+    /// New file, for reading and writing, mode 0600; fails with `AlreadyExists` where the name is taken.
+    CreateNew,
+}
+
+/// A directory, a clock, and what else the engine needs of a machine.
+///
+/// Errors are `std::io::Error`s with the platform's kind; the engine adds the location. No method retries: loops over
+/// `Interrupted` and short transfers are written once, in [`read_full_at`] and [`write_all_at`].
+pub trait Storage: Debug + Send + Sync {
+    /// Opens a file below the root.
+    fn open(&self, name: &str, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
+
+    /// Entries of a directory (`""` is the root), sorted by name.
+    fn list(&self, directory: &str) -> io::Result<Vec<Entry>>;
+
+    /// One entry without opening it; `Ok(None)` where the name is free.
+    fn entry(&self, name: &str) -> io::Result<Option<Entry>>;
+
+    /// Creates a directory, mode 0700 whatever the umask. `Ok(false)` where it exists already. `""` creates the root
+    /// (not its parents).
+    fn create_dir(&self, directory: &str) -> io::Result<bool>;
+
+    /// Renames a file over whatever bears the new name. Atomic for every observer; durable after [`Storage::sync_dir`]
+    /// of the directories involved.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file. Durable after [`Storage::sync_dir`].
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    fn remove_dir(&self, directory: &str) -> io::Result<()>;
+
+    /// Makes the entries of a directory (`""` is the root) durable.
+    fn sync_dir(&self, directory: &str) -> io::Result<()>;
+
+    /// Makes the root's own entry durable: syncs the directory that holds the root.
+    fn sync_parent(&self) -> io::Result<()>;
+
+    /// Bytes that can still be written here, where the platform tells.
+    fn free_bytes(&self) -> io::Result<Option<u64>>;
+
+    /// The wall clock: nanoseconds since 1970-01-01T00:00:00Z. May step backwards.
+    fn now_ns(&self) -> i64;
+
+    /// A clock that never steps back: nanoseconds since an arbitrary start. For timeouts.
+    fn monotonic_ns(&self) -> u64;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration);
+
+    /// A value that differs between boots of the machine and is the same for all processes of one boot.
+    fn boot_id(&self) -> [u8; 16];
+
+    /// Sixteen random bytes, for a new log's id.
+    fn random_id(&self) -> io::Result<[u8; 16]>;
+
+    /// The number of the calling process; recorded in `LOCK` for people to read.
+    fn process_id(&self) -> u32;
+
+    /// Whether a process of that number is alive on this machine, as far as can be told.
+    fn process_alive(&self, process_id: u32) -> bool;
+}
+
+/// An open file. Positions are explicit; there is no cursor, so one file can be read by several threads.
+pub trait StorageFile: Debug + Send + Sync {
+    /// Reads at an offset. May return fewer bytes than asked; 0 only at or behind the end.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes at an offset, extending the file where needed. May write fewer bytes than asked.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Length in bytes.
+    fn len_bytes(&self) -> io::Result<u64>;
+
+    /// Truncates, or extends with zeros.
+    fn set_len(&self, len_bytes: u64) -> io::Result<()>;
+
+    /// Makes the file's bytes durable, with the metadata needed to read them (`fdatasync`).
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Makes the file's bytes and metadata durable (`fsync`).
+    fn sync_all(&self) -> io::Result<()>;
+
+    /// Drops clean cached pages of a range, so that the next read comes from the medium (`posix_fadvise DONTNEED`).
+    fn drop_cached(&self, offset: u64, len_bytes: u64) -> io::Result<()>;
+
+    /// Says that a range will be read soon. Advice only.
+    fn will_read(&self, offset: u64, len_bytes: u64);
+
+    /// Starts writing a range to the medium without waiting for it. Advice only; says nothing about durability.
+    fn start_writeback(&self, offset: u64, len_bytes: u64);
+
+    /// Takes the exclusive advisory lock of this file, without waiting; `Ok(false)` where somebody else has it.
+    /// The kernel frees it when the file is closed or its process dies.
+    fn try_lock(&self) -> io::Result<bool>;
+
+    /// Frees the lock taken by [`StorageFile::try_lock`].
+    fn unlock(&self) -> io::Result<()>;
+}
+
+/// Fills the buffer from an offset, over interruptions and short reads. Returns the bytes read: fewer than asked only
+/// where the file ends.
+pub fn read_full_at(file: &dyn StorageFile, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(offset + filled as u64, &mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Writes the whole buffer at an offset, over interruptions and short writes.
+///
+/// # Errors
+/// The first real error; how much reached the file by then is unknown to the caller.
+pub fn write_all_at(file: &dyn StorageFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write_at(offset + written as u64, &bytes[written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a name is relative and made of plain components.
+///
+/// # Errors
+/// `InvalidInput`, naming the name.
+pub fn check_name(name: &str) -> io::Result<()> {
+    let plain =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0') && !part.contains('\\');
+    if name.split('/').all(plain) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a plain relative name: {name:?}")))
+}
