@@ -1,0 +1,264 @@
+use crate::bodies::{RunOpened, read_seq};
+use crate::frame::{Header, layout as frame_layout};
+use crate::kind::Kind;
+use crate::seq::Seq;
+use crate::types::{TypeRegistered, TypeTable};
+use crate::wire::{Malformed, Reader, Writer};
+use std::collections::BTreeMap;
+
+/// A place from which frames can be read without reading those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// The event that begins there.
+    pub seq: Seq,
+    /// Byte offset of its frame.
+    pub offset: u64,
+    /// The highest clock reading of all events of the log before it; `i64::MIN` where there are none.
+    pub time_floor_ns: i64,
+}
+
+/// What a segment holds of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEntry {
+    /// The run's first event in the segment.
+    pub first: Seq,
+    /// The run's last event in the segment.
+    pub last: Seq,
+    /// The run's revision after it.
+    pub revision: u32,
+    /// How many events of the run are here.
+    pub count: u32,
+    /// The run's name, where it was opened in this segment.
+    pub name: Option<String>,
+}
+
+/// The body of a [`Kind::FOOTER`] frame: the summary of a sealed segment. A hint that is verified against the frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Footer {
+    /// The seq that was due when the segment was sealed.
+    pub next_seq: Seq,
+    /// How many events the segment holds.
+    pub events: u64,
+    /// The highest clock reading of all events of the log up to here; `i64::MIN` where there are none.
+    pub time_max_ns: i64,
+    /// Length and digest of the segment's first sealed content: everything before the footer; the digest is BLAKE3 over
+    /// bytes 4..48 of every frame header.
+    pub origin: (u64, [u8; 32]),
+    /// All types known at the end of the segment.
+    pub types: TypeTable,
+    /// Places to start reading from, one for about every 64 KiB.
+    pub index: Vec<IndexEntry>,
+    /// What is here of each run, by run number.
+    pub runs: BTreeMap<Seq, RunEntry>,
+}
+
+impl Footer {
+    /// The body's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.unsigned(self.next_seq.get()).unsigned(self.events).signed(self.time_max_ns);
+        writer.unsigned(self.origin.0).array(&self.origin.1);
+        self.types.write(&mut writer);
+        writer.unsigned(self.index.len() as u64);
+        for entry in &self.index {
+            writer.unsigned(entry.seq.get()).unsigned(entry.offset).signed(entry.time_floor_ns);
+        }
+        writer.unsigned(self.runs.len() as u64);
+        for (run, entry) in &self.runs {
+            writer.unsigned(run.get()).unsigned(entry.first.get()).unsigned(entry.last.get());
+            writer.unsigned(u64::from(entry.revision)).unsigned(u64::from(entry.count));
+            writer.option(entry.name.as_deref(), |w, name| {
+                w.string(name);
+            });
+        }
+        writer.into_bytes()
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// The bytes are no footer.
+    pub fn decode(bytes: &[u8]) -> Result<Footer, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let next_seq = read_seq(&mut reader)?;
+        let events = reader.unsigned()?;
+        let time_max_ns = reader.signed()?;
+        let origin = (reader.unsigned()?, reader.array()?);
+        let types = TypeTable::read(&mut reader)?;
+        let count = reader.count(3)?;
+        let mut index = Vec::with_capacity(count);
+        for _ in 0..count {
+            let seq = read_seq(&mut reader)?;
+            index.push(IndexEntry { seq, offset: reader.unsigned()?, time_floor_ns: reader.signed()? });
+        }
+        let mut runs = BTreeMap::new();
+        for _ in 0..reader.count(6)? {
+            let run = read_seq(&mut reader)?;
+            let entry = RunEntry {
+                first: read_seq(&mut reader)?,
+                last: read_seq(&mut reader)?,
+                revision: reader.small("a revision of 32 bits")?,
+                count: reader.small("a count of 32 bits")?,
+                name: reader.option(Reader::string)?.map(str::to_owned),
+            };
+            runs.insert(run, entry);
+        }
+        reader.finish()?;
+        Ok(Footer { next_seq, events, time_max_ns, origin, types, index, runs })
+    }
+}
+
+/// Gathers a segment's footer from its frames, in order, from the first one on.
+#[derive(Clone, Debug)]
+pub struct FooterBuilder {
+    events: u64,
+    next_seq: Seq,
+    time_max_ns: i64,
+    end: u64,
+    digest: blake3::Hasher,
+    /// Header bytes not yet hashed: BLAKE3 is several times faster on long inputs.
+    staged: Vec<u8>,
+    types: TypeTable,
+    index: Vec<IndexEntry>,
+    runs: BTreeMap<Seq, RunEntry>,
+    /// Bytes that the run entries will take in the footer, at most.
+    runs_len_bytes: usize,
+}
+
+impl FooterBuilder {
+    /// Bytes between two index entries, at least.
+    pub const INDEX_STRIDE_BYTES: u64 = 64 << 10;
+    const STAGE_LEN_BYTES: usize = 32 << 10;
+
+    /// Begins a segment: the seq that is due and the highest clock reading before it.
+    #[must_use]
+    pub fn new(first_seq: Seq, time_floor_ns: i64) -> FooterBuilder {
+        FooterBuilder {
+            events: 0,
+            next_seq: first_seq,
+            time_max_ns: time_floor_ns,
+            end: crate::layout::FIRST_FRAME,
+            digest: blake3::Hasher::new(),
+            staged: Vec::with_capacity(Self::STAGE_LEN_BYTES),
+            types: TypeTable::new(),
+            index: Vec::new(),
+            runs: BTreeMap::new(),
+            runs_len_bytes: 0,
+        }
+    }
+
+    /// Takes the next frame: its proven header, the header's bytes, its offset, and its unmasked payload.
+    ///
+    /// Bodies of the log's own kinds that can not be read are passed over: they are findings of whoever checks them.
+    pub fn observe(&mut self, header: &Header, header_bytes: &[u8], offset: u64, payload: &[u8]) {
+        self.staged.extend_from_slice(&header_bytes[frame_layout::LEN_MARK..frame_layout::HEADER_LEN_BYTES]);
+        if self.staged.len() + frame_layout::HEADER_LEN_BYTES > Self::STAGE_LEN_BYTES {
+            self.digest.update(&self.staged);
+            self.staged.clear();
+        }
+        self.end = offset + header.frame_len();
+        match header.kind {
+            Kind::TYPE_TABLE => self.types = TypeTable::decode(payload).unwrap_or_default(),
+            Kind::TYPE_REGISTERED => {
+                if let Ok(registered) = TypeRegistered::decode(payload) {
+                    let _known_already = self.types.register(registered);
+                }
+            }
+            _ => {}
+        }
+        if !header.kind.takes_seq() {
+            return;
+        }
+        if self.index.last().is_none_or(|last| offset - last.offset >= Self::INDEX_STRIDE_BYTES) {
+            self.index.push(IndexEntry { seq: header.seq, offset, time_floor_ns: self.time_max_ns });
+        }
+        self.events += 1;
+        self.next_seq = header.seq.next();
+        self.time_max_ns = self.time_max_ns.max(header.time_ns);
+        let Some(run) = header.run else { return };
+        let entry = self.runs.entry(run).or_insert_with(|| {
+            self.runs_len_bytes += 48;
+            RunEntry { first: header.seq, last: header.seq, revision: 0, count: 0, name: None }
+        });
+        entry.last = header.seq;
+        entry.revision = header.revision;
+        entry.count = entry.count.saturating_add(1);
+        if header.kind == Kind::RUN_OPENED {
+            entry.name = RunOpened::decode(payload).ok().map(|opened| opened.name);
+            self.runs_len_bytes += entry.name.as_ref().map_or(0, String::len);
+        }
+    }
+
+    /// Whether the footer is about to outgrow a frame: the segment has to be sealed soon, whatever its length.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.runs_len_bytes > crate::layout::MAX_PAYLOAD_LEN_BYTES / 4
+    }
+
+    /// The seq that is due.
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        self.next_seq
+    }
+
+    /// The highest clock reading so far.
+    #[must_use]
+    pub fn time_max_ns(&self) -> i64 {
+        self.time_max_ns
+    }
+
+    /// Places to start reading from, so far.
+    #[must_use]
+    pub fn index(&self) -> &[IndexEntry] {
+        &self.index
+    }
+
+    /// What there is of each run, so far.
+    #[must_use]
+    pub fn runs(&self) -> &BTreeMap<Seq, RunEntry> {
+        &self.runs
+    }
+
+    /// Seals: the summary of all frames that were taken. `origin` is that of a rewritten segment's first content;
+    /// `None` computes it.
+    #[must_use]
+    pub fn finish(mut self, origin: Option<(u64, [u8; 32])>) -> Footer {
+        self.digest.update(&self.staged);
+        Footer {
+            next_seq: self.next_seq,
+            events: self.events,
+            time_max_ns: self.time_max_ns,
+            origin: origin.unwrap_or_else(|| (self.end, *self.digest.finalize().as_bytes())),
+            types: self.types,
+            index: self.index,
+            runs: self.runs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::TypeEntry;
+
+    #[test]
+    fn a_footer_reads_back_and_every_truncation_is_refused() {
+        let seq = |number| Seq::new(number).unwrap();
+        let mut types = TypeTable::new();
+        types.register(TypeRegistered { kind: Kind::FIRST_USER, entry: TypeEntry::json("a") }).unwrap();
+        let run = RunEntry { first: seq(7), last: seq(600), revision: 9, count: 8, name: Some("nightly".into()) };
+        let footer = Footer {
+            next_seq: seq(900),
+            events: 893,
+            time_max_ns: i64::MIN,
+            origin: (70_000, [8; 32]),
+            types,
+            index: vec![IndexEntry { seq: seq(7), offset: 4608, time_floor_ns: -1 }],
+            runs: BTreeMap::from([(seq(3), run)]),
+        };
+        let body = footer.encode();
+        assert_eq!(Footer::decode(&body), Ok(footer));
+        assert!((0..body.len()).all(|len| Footer::decode(&body[..len]).is_err()));
+    }
+}
