@@ -235,7 +235,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Appends a frame to a buffer whose next byte will lie at `offset` in the segment.
+/// Appends a frame to a buffer whose next byte will lie at `offset` in the segment, and returns its header.
 ///
 /// # Errors
 /// Hands the payload's length back if it is over [`place::MAX_PAYLOAD_LEN_BYTES`], or if no mask makes it stand out
@@ -249,7 +249,7 @@ pub fn encode_frame(
     offset: u64,
     fields: &FrameFields,
     payload: &[u8],
-) -> Result<(), usize> {
+) -> Result<Header, usize> {
     assert!(offset.is_multiple_of(place::FRAME_ALIGN_BYTES), "frames are aligned");
     assert!(fields.durable < fields.seq.get(), "a frame is written before it is durable");
     let Some(payload_len) = u32::try_from(payload.len()).ok().filter(|len| *len >> 24 == 0) else {
@@ -283,6 +283,18 @@ pub fn encode_frame(
     put(layout::FLAGS, &[flags]);
     let crc = key.header_crc(offset, &header[layout::LEN_MARK..]);
     header[layout::HEADER_CRC..layout::LEN_MARK].copy_from_slice(&crc.to_le_bytes());
-    debug_assert!(RawHeader::new(header).is_some_and(|raw| raw.check(key, offset).is_ok()), "what is written is read");
-    Ok(())
+    let written = Header {
+        payload_len,
+        seq: fields.seq,
+        run: fields.run,
+        time_ns: fields.time_ns,
+        lag: NonZeroU32::new(lag).unwrap_or(NonZeroU32::MAX),
+        revision: fields.revision,
+        payload_crc,
+        kind: fields.kind,
+        mask,
+        flags: fields.flags,
+    };
+    debug_assert!(RawHeader::new(header).is_some_and(|raw| raw.check(key, offset) == Ok(written)), "written as read");
+    Ok(written)
 }

@@ -15,10 +15,12 @@ pub mod layout {
     pub const OFFSET: usize = COUNTER + 8;
     /// u64: the last durable seq; 0 for none.
     pub const DURABLE: usize = OFFSET + 8;
-    /// Zeros.
-    pub const UNUSED: usize = DURABLE + 8;
+    /// u64: byte offset of the last durable frame: the one that ends at `OFFSET`.
+    pub const LAST_FRAME: usize = DURABLE + 8;
+    /// u32: header CRC of that frame, so that another file's bytes do not pass for it.
+    pub const LAST_FRAME_CRC: usize = LAST_FRAME + 8;
     /// u32: CRC-32 of all bytes before it.
-    pub const CRC: usize = 60;
+    pub const CRC: usize = LAST_FRAME_CRC + 4;
     /// Length of a slot.
     pub const LEN_BYTES: usize = 64;
     /// The first four bytes of a slot.
@@ -27,7 +29,7 @@ pub mod layout {
     pub const SLOTS: [u64; 2] = [0, 512];
     /// Length of the file.
     pub const FILE_LEN_BYTES: usize = 576;
-    const _: () = assert!(UNUSED == 48 && UNUSED <= CRC && CRC + 4 == LEN_BYTES);
+    const _: () = assert!(CRC + 4 == LEN_BYTES);
 }
 
 /// What was durable at some moment. Written after a sync and never synced itself, so every version of it is true; it is
@@ -44,6 +46,10 @@ pub struct Watermark {
     pub offset: u64,
     /// The last durable seq; 0 for none.
     pub durable: u64,
+    /// Byte offset of the frame that ends at `offset`.
+    pub last_frame: u64,
+    /// Header CRC of that frame.
+    pub last_frame_crc: u32,
 }
 
 impl Watermark {
@@ -58,6 +64,8 @@ impl Watermark {
         put(layout::COUNTER, &self.counter.to_le_bytes());
         put(layout::OFFSET, &self.offset.to_le_bytes());
         put(layout::DURABLE, &self.durable.to_le_bytes());
+        put(layout::LAST_FRAME, &self.last_frame.to_le_bytes());
+        put(layout::LAST_FRAME_CRC, &self.last_frame_crc.to_le_bytes());
         let crc = crc32fast::hash(&slot[..layout::CRC]);
         slot[layout::CRC..].copy_from_slice(&crc.to_le_bytes());
         slot
@@ -80,6 +88,8 @@ impl Watermark {
             segment: segment?,
             offset: u64_at(layout::OFFSET),
             durable: u64_at(layout::DURABLE),
+            last_frame: u64_at(layout::LAST_FRAME),
+            last_frame_crc: u32::from_le_bytes(field(slot, layout::LAST_FRAME_CRC)),
         })
     }
 }
@@ -125,7 +135,15 @@ mod tests {
 
     fn watermark(counter: u64) -> Watermark {
         let segment = SegmentNumber::FIRST;
-        Watermark { log_id: LogId([9; 16]), counter, segment, offset: 4608 + counter, durable: counter * 3 }
+        Watermark {
+            log_id: LogId([9; 16]),
+            counter,
+            segment,
+            offset: 4608 + counter,
+            durable: counter * 3,
+            last_frame: 4608,
+            last_frame_crc: 0xC0FF_EE00,
+        }
     }
 
     fn file(marks: &[Watermark]) -> Vec<u8> {
