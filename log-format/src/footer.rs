@@ -22,6 +22,8 @@ pub struct IndexEntry {
 pub struct RunEntry {
     /// The run's first event in the segment.
     pub first: Seq,
+    /// Byte offset of that event's frame.
+    pub first_offset: u64,
     /// The run's last event in the segment.
     pub last: Seq,
     /// The run's revision after it.
@@ -48,8 +50,8 @@ pub struct Footer {
     pub types: TypeTable,
     /// Places to start reading from, one for about every 64 KiB.
     pub index: Vec<IndexEntry>,
-    /// What is here of each run, by run number.
-    pub runs: BTreeMap<Seq, RunEntry>,
+    /// What is here of each run, by run number; `None` where that would not have fitted into a frame.
+    pub runs: Option<BTreeMap<Seq, RunEntry>>,
 }
 
 impl Footer {
@@ -64,9 +66,11 @@ impl Footer {
         for entry in &self.index {
             writer.unsigned(entry.seq.get()).unsigned(entry.offset).signed(entry.time_floor_ns);
         }
-        writer.unsigned(self.runs.len() as u64);
-        for (run, entry) in &self.runs {
-            writer.unsigned(run.get()).unsigned(entry.first.get()).unsigned(entry.last.get());
+        let Some(runs) = &self.runs else { return writer.byte(0).take_bytes() };
+        writer.byte(1).unsigned(runs.len() as u64);
+        for (run, entry) in runs {
+            writer.unsigned(run.get()).unsigned(entry.first.get()).unsigned(entry.first_offset);
+            writer.unsigned(entry.last.get());
             writer.unsigned(u64::from(entry.revision)).unsigned(u64::from(entry.count));
             writer.option(entry.name.as_deref(), |w, name| {
                 w.string(name);
@@ -92,20 +96,26 @@ impl Footer {
             let seq = read_seq(&mut reader)?;
             index.push(IndexEntry { seq, offset: reader.unsigned()?, time_floor_ns: reader.signed()? });
         }
+        let runs = reader.option(Footer::read_runs)?;
+        reader.finish()?;
+        Ok(Footer { next_seq, events, time_max_ns, origin, types, index, runs })
+    }
+
+    fn read_runs(reader: &mut Reader<'_>) -> Result<BTreeMap<Seq, RunEntry>, Malformed> {
         let mut runs = BTreeMap::new();
-        for _ in 0..reader.count(6)? {
-            let run = read_seq(&mut reader)?;
+        for _ in 0..reader.count(7)? {
+            let run = read_seq(reader)?;
             let entry = RunEntry {
-                first: read_seq(&mut reader)?,
-                last: read_seq(&mut reader)?,
+                first: read_seq(reader)?,
+                first_offset: reader.unsigned()?,
+                last: read_seq(reader)?,
                 revision: reader.small("a revision of 32 bits")?,
                 count: reader.small("a count of 32 bits")?,
                 name: reader.option(Reader::string)?.map(str::to_owned),
             };
             runs.insert(run, entry);
         }
-        reader.finish()?;
-        Ok(Footer { next_seq, events, time_max_ns, origin, types, index, runs })
+        Ok(runs)
     }
 }
 
@@ -179,7 +189,7 @@ impl FooterBuilder {
         let Some(run) = header.run else { return };
         let entry = self.runs.entry(run).or_insert_with(|| {
             self.runs_len_bytes += 48;
-            RunEntry { first: header.seq, last: header.seq, revision: 0, count: 0, name: None }
+            RunEntry { first: header.seq, first_offset: offset, last: header.seq, revision: 0, count: 0, name: None }
         });
         entry.last = header.seq;
         entry.revision = header.revision;
@@ -225,6 +235,7 @@ impl FooterBuilder {
     #[must_use]
     pub fn finish(mut self, origin: Option<(u64, [u8; 32])>) -> Footer {
         self.digest.update(&self.staged);
+        let fits = self.runs_len_bytes < crate::layout::MAX_PAYLOAD_LEN_BYTES / 2;
         Footer {
             next_seq: self.next_seq,
             events: self.events,
@@ -232,7 +243,7 @@ impl FooterBuilder {
             origin: origin.unwrap_or_else(|| (self.end, *self.digest.finalize().as_bytes())),
             types: self.types,
             index: self.index,
-            runs: self.runs,
+            runs: fits.then_some(self.runs),
         }
     }
 }
@@ -247,7 +258,7 @@ mod tests {
         let seq = |number| Seq::new(number).unwrap();
         let mut types = TypeTable::new();
         types.register(TypeRegistered { kind: Kind::FIRST_USER, entry: TypeEntry::json("a") }).unwrap();
-        let run = RunEntry { first: seq(7), last: seq(600), revision: 9, count: 8, name: Some("nightly".into()) };
+        let run = RunEntry { first: seq(7), first_offset: 4608, last: seq(600), revision: 9, count: 8, name: Some("nightly".into()) };
         let footer = Footer {
             next_seq: seq(900),
             events: 893,
@@ -255,7 +266,7 @@ mod tests {
             origin: (70_000, [8; 32]),
             types,
             index: vec![IndexEntry { seq: seq(7), offset: 4608, time_floor_ns: -1 }],
-            runs: BTreeMap::from([(seq(3), run)]),
+            runs: Some(BTreeMap::from([(seq(3), run)])),
         };
         let body = footer.encode();
         assert_eq!(Footer::decode(&body), Ok(footer));
