@@ -21,6 +21,22 @@ use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
 
+mod clock;
+#[cfg(test)]
+mod conformance;
+#[cfg(unix)]
+mod disk;
+mod memory;
+#[cfg(any(test, feature = "testkit"))]
+mod sim;
+mod tree;
+
+#[cfg(unix)]
+pub use disk::Disk;
+pub use memory::Memory;
+#[cfg(any(test, feature = "testkit"))]
+pub use sim::{Failure, Fault, Operation, OperationKind, PendingKind, PendingUnit, SimDisk, SimProcess, Stopped};
+
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
