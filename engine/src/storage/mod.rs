@@ -88,7 +88,7 @@ pub trait Storage: Debug + Send + Sync {
     /// (not its parents).
     fn create_dir(&self, directory: &str) -> io::Result<bool>;
 
-    /// Renames a file over whatever bears the new name. Atomic for every observer; durable after [`Storage::sync_dir`]
+    /// Renames a file over whatever file bears the new name, or a directory over an empty one. Atomic for every observer; durable after [`Storage::sync_dir`]
     /// of the directories involved.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
@@ -150,6 +150,7 @@ pub trait StorageFile: Debug + Send + Sync {
     fn sync_all(&self) -> io::Result<()>;
 
     /// Drops clean cached pages of a range, so that the next read comes from the medium (`posix_fadvise DONTNEED`).
+    /// The range grows to whole pages; a length of 0 means to the end. Dirty pages stay.
     fn drop_cached(&self, offset: u64, len_bytes: u64) -> io::Result<()>;
 
     /// Says that a range will be read soon. Advice only.
