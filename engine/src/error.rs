@@ -69,7 +69,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { kind, code, message: message.into(), at: Location::default(), hint: None, source: None }))
+        Error(Box::new(Inner {
+            kind,
+            code,
+            message: message.into(),
+            at: Location::default(),
+            hint: None,
+            source: None,
+        }))
     }
 
     /// A failed call to the machine, with the code for a full disk where it is one.

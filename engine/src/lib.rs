@@ -12,9 +12,9 @@ pub use log::{
     AppendError, Appended, Batch, BatchRun, Expect, Journal, Listing, LockState, Options, RecoveryPlan, Run, Segment,
     SyncPolicy, Ticket,
 };
+use taffrail_log_format::Flags;
 pub use taffrail_log_format::{
     Codec, Defect, DefectKind, Footer, FooterBuilder, GapRange, GapReason, Gaps, Header, IndexEntry, Kind, LogId, Mark,
     OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag, TypeEntry,
     TypeRegistered, TypeTable, Verdict, Watermark,
 };
-use taffrail_log_format::Flags;

@@ -258,7 +258,14 @@ mod tests {
         let seq = |number| Seq::new(number).unwrap();
         let mut types = TypeTable::new();
         types.register(TypeRegistered { kind: Kind::FIRST_USER, entry: TypeEntry::json("a") }).unwrap();
-        let run = RunEntry { first: seq(7), first_offset: 4608, last: seq(600), revision: 9, count: 8, name: Some("nightly".into()) };
+        let run = RunEntry {
+            first: seq(7),
+            first_offset: 4608,
+            last: seq(600),
+            revision: 9,
+            count: 8,
+            name: Some("nightly".into()),
+        };
         let footer = Footer {
             next_seq: seq(900),
             events: 893,

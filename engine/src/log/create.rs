@@ -95,7 +95,9 @@ pub(crate) fn next_segment(
     let sealed = &head.segment.header;
     let Some((_, footer)) = head.segment.footer()? else {
         let message = "the sealed segment's footer can not be read back";
-        return Err(Error::new(ErrorKind::Damaged, "T0304", message).segment(sealed.number).hint("taffrail log verify"));
+        return Err(Error::new(ErrorKind::Damaged, "T0304", message)
+            .segment(sealed.number)
+            .hint("taffrail log verify"));
     };
     let number = sealed.number.next();
     let header = SegmentHeader {

@@ -66,12 +66,6 @@ impl Cursor {
         Ok(self.scanner.step(&self.window[start..self.filled], self.reached_end))
     }
 
-    /// Bytes of the segment from the scanner's offset on, at least so many if the file has them.
-    pub(crate) fn peek(&mut self, wanted: usize) -> Result<&[u8]> {
-        let start = self.prepare(wanted)?;
-        Ok(&self.window[start..self.filled])
-    }
-
     /// Goes on behind what [`Step::Bad`] told of: behind the frame where its header is proven, else at the next proven
     /// header. `false` where there is none.
     pub(crate) fn skip_bad(&mut self, kind: DefectKind, header: Option<Header>) -> Result<bool> {

@@ -1,9 +1,9 @@
 //! Group commit: whoever comes first leads, takes what has gathered, and answers everybody.
 
+use crate::ErrorKind;
 use crate::error::{Error, Result};
 use crate::log::batch::{AppendError, Appended, Batch};
 use crate::log::journal::Journal;
-use crate::ErrorKind;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
-use crate::log::position::Position;
 use crate::log::listing::Listing;
+use crate::log::position::Position;
 use crate::log::run_index::RunIndex;
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage};
@@ -177,8 +177,7 @@ impl Head {
         }
         let start = start_of(&self.segment);
         let mut footer = FooterBuilder::new(start.next_seq, start.time_max_ns);
-        let mut cursor =
-            Cursor::new(&self.segment, start.offset, Some(start.next_seq)).limited(self.position.offset);
+        let mut cursor = Cursor::new(&self.segment, start.offset, Some(start.next_seq)).limited(self.position.offset);
         loop {
             match cursor.step()? {
                 Step::Frame(frame) => {

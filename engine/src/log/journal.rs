@@ -1,4 +1,4 @@
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::batch::{AppendError, Appended, Batch, Expect};
 use crate::log::group::{Group, Pending, Ticket};
 use crate::log::options::{Options, SyncPolicy};

@@ -158,8 +158,7 @@ impl StoreLock {
 
     /// Says that somebody is about to write: whoever finds this without the lock being held runs recovery first.
     pub(crate) fn mark_held(&self) -> Result<()> {
-        let state =
-            LockState::Held { boot_id: self.storage.boot_id(), process_id: self.storage.process_id() };
+        let state = LockState::Held { boot_id: self.storage.boot_id(), process_id: self.storage.process_id() };
         self.write(state)
     }
 

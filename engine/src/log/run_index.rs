@@ -97,7 +97,13 @@ impl RunIndex {
     ///
     /// # Errors
     /// `Io`; the index in memory stays as it was, so a caller may pass over it.
-    pub(crate) fn save(&mut self, storage: &dyn Storage, log_id: LogId, position: &Position, types: &TypeTable) -> Result<()> {
+    pub(crate) fn save(
+        &mut self,
+        storage: &dyn Storage,
+        log_id: LogId,
+        position: &Position,
+        types: &TypeTable,
+    ) -> Result<()> {
         let mut records = match &self.base {
             Some(base) => base.all()?,
             None => Vec::new(),

@@ -135,9 +135,7 @@ impl IndexFile {
         let at = self.records_at + first * RECORD_LEN_BYTES as u64;
         read_full_at(&*self.file, at, &mut bytes).map_err(io_error)?;
         let records = bytes.chunks_exact(RECORD_LEN_BYTES).zip(first..);
-        records
-            .map(|(chunk, number)| Record::decode(chunk, self.log_id).ok_or_else(|| self.spoiled(number)))
-            .collect()
+        records.map(|(chunk, number)| Record::decode(chunk, self.log_id).ok_or_else(|| self.spoiled(number))).collect()
     }
 
     fn spoiled(&self, number: u64) -> Error {

@@ -33,8 +33,7 @@ impl Segment {
     pub(crate) fn read(file: Arc<dyn StorageFile>, number: SegmentNumber) -> Result<Segment> {
         let mut blocks = [[0; layout::block::LEN_BYTES]; 2];
         let mut lens = [0; 2];
-        for ((block, len), offset) in
-            blocks.iter_mut().zip(&mut lens).zip([layout::FIRST_BLOCK, layout::SECOND_BLOCK])
+        for ((block, len), offset) in blocks.iter_mut().zip(&mut lens).zip([layout::FIRST_BLOCK, layout::SECOND_BLOCK])
         {
             *len = read_full_at(&*file, offset, block)
                 .map_err(|error| Error::io("cannot read a segment header", error).segment(number))?;
@@ -90,7 +89,9 @@ impl Segment {
 
     /// The recorded absences at the start of the segment: needed before reading from the middle of it.
     pub(crate) fn gaps(&self) -> Result<Gaps> {
-        let Some(table_end) = self.frame_at(layout::FIRST_FRAME, Frame::end)? else { return Ok(Gaps::default()) };
+        let Some(table_end) = self.frame_at(layout::FIRST_FRAME, taffrail_log_format::Frame::end)? else {
+            return Ok(Gaps::default());
+        };
         let gaps = self.frame_at(table_end, |frame| {
             (frame.header.kind == Kind::GAPS).then(|| Gaps::decode(&frame.payload()).ok()).flatten()
         })?;

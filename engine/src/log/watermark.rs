@@ -42,8 +42,8 @@ impl WatermarkFile {
     /// Writes the next version. The caller holds the store's lock, so the counter read here is the newest.
     pub(crate) fn write(&self, mut watermark: Watermark) -> Result<()> {
         let mut bytes = [0; layout::watermark::FILE_LEN_BYTES];
-        let len = read_full_at(&*self.file, 0, &mut bytes)
-            .map_err(|error| Error::io("cannot read the watermark", error))?;
+        let len =
+            read_full_at(&*self.file, 0, &mut bytes).map_err(|error| Error::io("cannot read the watermark", error))?;
         watermark.counter = WatermarkSlots::read(&bytes[..len]).newest.map_or(1, |newest| newest.counter + 1);
         write_all_at(&*self.file, watermark.slot_offset(), &watermark.encode())
             .map_err(|error| Error::io("cannot write the watermark", error))

@@ -10,7 +10,9 @@ use crate::log::run_index::RunTip;
 use crate::log::watermark::WatermarkFile;
 use crate::log::{create, paths};
 use crate::storage::{Storage, write_all_at};
-use crate::{ErrorKind, Flags, Header, Kind, Recovered, RunOpened, SegmentNumber, Seq, TypeRegistered, TypeTable, Watermark};
+use crate::{
+    ErrorKind, Flags, Header, Kind, Recovered, RunOpened, SegmentNumber, Seq, TypeRegistered, TypeTable, Watermark,
+};
 use std::sync::Arc;
 use taffrail_log_format::{FrameFields, encode_frame, layout};
 
@@ -87,7 +89,11 @@ impl Writer {
             writer.mark()?;
             writer.append_recovered()?;
         }
-        if writer.options.exclusive { writer.mark()? } else { writer.end()? }
+        if writer.options.exclusive {
+            writer.mark()?
+        } else {
+            writer.end()?
+        }
         Ok(writer)
     }
 
@@ -382,7 +388,7 @@ impl Writer {
     }
 
     fn extend(&mut self, end: u64) -> Result<()> {
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         while self.allocated < end {
             let len = usize::try_from(end - self.allocated).unwrap_or(usize::MAX).min(ZEROS.len());
             write_all_at(&*self.head.segment.file, self.allocated, &ZEROS[..len]).map_err(|error| {
@@ -409,7 +415,8 @@ impl Writer {
                 flags: Flags { more: number + 1 < planned.len(), hint: frame.hint },
             };
             let header = encode_frame(&mut self.buffer, &key, offset, &fields, &frame.payload).map_err(|len| {
-                let message = format!("a payload of {len} bytes can not be stored so that it stands out from lost sectors");
+                let message =
+                    format!("a payload of {len} bytes can not be stored so that it stands out from lost sectors");
                 Error::new(ErrorKind::Invalid, "T0105", message).seq(seq.get())
             })?;
             offset += header.frame_len();
@@ -439,9 +446,7 @@ impl Writer {
 
     /// Whether appended frames may stay in memory for now.
     pub(crate) fn may_buffer(&self) -> bool {
-        self.options.exclusive
-            && self.options.sync != SyncPolicy::Always
-            && self.buffer.len() < Self::BUFFER_LEN_BYTES
+        self.options.exclusive && self.options.sync != SyncPolicy::Always && self.buffer.len() < Self::BUFFER_LEN_BYTES
     }
 
     /// Whether the policy wants a sync now.
