@@ -12,7 +12,7 @@ pub(super) struct EventName {
 impl EventName {
     /// Reads a name in `journal/`; `None` for one that does not end in `.json`, or that is hidden.
     pub(super) fn parse(name: &str) -> Option<Self> {
-        let stem = name.strip_suffix(".json").filter(|stem| !stem.starts_with('.'))?;
+        let stem = name.strip_suffix(".json").filter(|_| !name.starts_with('.'))?;
         let (number, rest) = stem.split_once('.').unwrap_or((stem, ""));
         let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         let seq = if digits { number.parse().ok() } else { None };
@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn names_are_read_tolerantly_and_judged_strictly() {
-        let table: [(&str, Option<(Option<u64>, Option<&str>)>, bool); 12] = [
+        type Parts = (Option<u64>, Option<&'static str>);
+        let table: [(&str, Option<Parts>, bool); 12] = [
             ("000042.01M818XSYAT3SDZDYASJG1H9GX.json", Some((Some(42), Some("01M818XSYAT3SDZDYASJG1H9GX"))), true),
             ("1000000.X.json", Some((Some(1_000_000), Some("X"))), true),
             ("42.X.json", Some((Some(42), Some("X"))), false),

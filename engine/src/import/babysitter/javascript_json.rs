@@ -178,6 +178,15 @@ fn write_text(text: &Text, sink: &mut dyn FnMut(&[u8])) {
     sink(b"\"");
 }
 
+/// The shortest digits that are read back as this number, `d.ddde±x`. Of two equally near ones ECMAScript wants the even
+/// one, the standard library takes the upper one: rounding to as many digits exactly tells.
+fn shortest_scientific(number: f64) -> String {
+    let shortest = format!("{number:e}");
+    let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let nearest = format!("{number:.*e}", digits - 1);
+    if nearest.parse::<f64>() == Ok(number) { nearest } else { shortest }
+}
+
 /// ECMAScript's `Number::toString`, with `JSON.stringify`'s `null` for what is not finite.
 fn number_text(number: f64) -> String {
     if !number.is_finite() {
@@ -186,7 +195,7 @@ fn number_text(number: f64) -> String {
     if number == 0.0 {
         return "0".to_owned();
     }
-    let scientific = format!("{:e}", number.abs());
+    let scientific = shortest_scientific(number.abs());
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let digits: String = mantissa.chars().filter(|character| *character != '.').collect();
     let point = exponent.parse::<i64>().unwrap_or(0) + 1;
@@ -248,6 +257,9 @@ mod tests {
             ("1.7976931348623157e308", "1.7976931348623157e+308"),
             ("1e400", "null"),
             ("-1e400", "null"),
+            ("1692169905496840.25", "1692169905496840.2"),
+            ("1125899906842624.75", "1125899906842624.8"),
+            ("9007199254740992", "9007199254740992"),
             ("123.456", "123.456"),
             ("12345678901234567", "12345678901234568"),
             ("0.1e1", "1"),

@@ -84,6 +84,15 @@ impl Tree {
         tree
     }
 
+    /// Every file with its content, by path.
+    pub(super) fn contents(&self) -> Vec<(String, Vec<u8>)> {
+        let file = |(name, node): (&String, &Node)| match node {
+            Node::File(content) => Some((name.clone(), content.clone())),
+            _ => None,
+        };
+        self.nodes.iter().filter_map(file).collect()
+    }
+
     fn used(&self, name: &str) -> u32 {
         let mut uses = self.uses.lock().expect("no panic elsewhere");
         let count = uses.entry(name.to_owned()).or_default();
