@@ -63,8 +63,12 @@ fn the_damaged_runs_are_read_whole() {
     assert_eq!(runs["race-two-writers-broken"].events.len(), 82);
     assert_eq!(count(&runs["race-two-writers-broken"], OddityCode::DuplicateSeq), 4);
     assert_eq!(codes("lock-torn"), [OddityCode::RunIdDiffers, OddityCode::TornLock]);
-    for name in ["corrupt-truncated-requested", "corrupt-flip-value", "corrupt-clock-back"] {
-        assert_eq!(codes(name), [OddityCode::RunIdDiffers, OddityCode::BackupBesideJournal], "{name}");
+    for (name, in_backup) in [
+        ("corrupt-truncated-requested", OddityCode::EmptyFile),
+        ("corrupt-flip-value", OddityCode::WrongChecksum),
+        ("corrupt-clock-back", OddityCode::UlidStepsBack),
+    ] {
+        assert_eq!(codes(name), [OddityCode::RunIdDiffers, OddityCode::BackupBesideJournal, in_backup], "{name}");
         let backups = runs[name].files.iter().filter(|file| file.kind == FileKind::JournalBackup).count();
         assert_eq!(backups, 8, "{name}");
     }

@@ -103,10 +103,15 @@ fn directory_fixtures() -> Vec<Fixture> {
             vec![("unparsable-json", "r/tasks/e/result.json".to_owned())],
         ),
         (
-            sound().file("r/journal.bak.1/000001.X.json", "").file("r/journal.process-error.bak.2/000001.X.json", "{"),
+            sound()
+                .file(&path(2).replace("journal", "journal.bak.1"), "")
+                .file(&path(1).replace("journal", "journal.process-error.bak.2"), "{"),
             vec![
                 ("backup-beside-journal", "r/journal.bak.1".to_owned()),
+                ("missing-seqs", path(2).replace("journal", "journal.bak.1")),
+                ("empty-file", path(2).replace("journal", "journal.bak.1")),
                 ("backup-beside-journal", "r/journal.process-error.bak.2".to_owned()),
+                ("unparsable-json", path(1).replace("journal", "journal.process-error.bak.2")),
             ],
         ),
         (sound().directory("r/journal/old"), vec![("stray-file", "r/journal/old".to_owned())]),

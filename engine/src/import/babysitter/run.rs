@@ -39,6 +39,8 @@ pub struct RunReader<'storage> {
     journal: Listing,
     events: VecDeque<(EventName, Entry)>,
     order: Order,
+    /// The same for the backup that is being visited.
+    backup_order: Order,
     saw_run_id: bool,
     /// Files whose change was reported when they were read; the last listing does not report them again.
     reported: BTreeSet<String>,
@@ -74,6 +76,7 @@ impl<'storage> RunReader<'storage> {
             events: VecDeque::new(),
             remaining: Vec::new(),
             order: Order::default(),
+            backup_order: Order::default(),
             saw_run_id: false,
             reported: BTreeSet::new(),
             stage: Stage::Events,
@@ -237,6 +240,7 @@ impl<'storage> RunReader<'storage> {
     fn enter(&mut self, relative: &str, depth: usize) -> Result<(), SourceError> {
         let path = self.path(relative);
         if relative.starts_with("journal.") && depth == 0 {
+            self.backup_order = Order::default();
             self.odd(&path, OddityCode::BackupBesideJournal, "the run was repaired or recovered; kept as files");
         }
         if relative.starts_with("journal/") && depth == 1 {
@@ -260,6 +264,11 @@ impl<'storage> RunReader<'storage> {
         if relative.starts_with("journal/") {
             self.odd(&name, OddityCode::StrayFile, "not an event");
         }
+        if kind == FileKind::JournalBackup
+            && let Some(event_name) = EventName::parse(&entry.name)
+        {
+            return self.judge_backup_event(&name, &event_name, entry);
+        }
         if !(kind.is_json() || kind == FileKind::Lock) || entry.len_bytes > self.limits.event_len_bytes {
             return Ok(());
         }
@@ -269,6 +278,24 @@ impl<'storage> RunReader<'storage> {
                 self.extend(document_oddity(&name, kind, &bytes));
             }
             Whole::TooLarge(_) => self.odd(&name, OddityCode::ChangedWhileRead, "grew above the limit"),
+            Whole::Gone(gone) => self.extend([gone]),
+        }
+        Ok(())
+    }
+
+    /// Judges an event of a backup, which stays a file: what a repair did away with is often seen there alone.
+    fn judge_backup_event(&mut self, path: &str, name: &EventName, entry: &Entry) -> Result<(), SourceError> {
+        let of_name = self.backup_order.judge_name(path, &entry.name, name);
+        self.extend(of_name);
+        match read_whole(self.storage, path, entry.len_bytes, self.limits.event_len_bytes)? {
+            Whole::Bytes(raw, changed) => {
+                let Interpreted { event, oddities, .. } = interpret(path, name, raw);
+                let of_time = self.backup_order.judge_time(path, name, event.recorded_at_ns);
+                self.extend(oddities.into_iter().chain(of_time).chain(changed));
+            }
+            Whole::TooLarge(len_bytes) => {
+                self.odd(path, OddityCode::FileTooLarge, &format!("{len_bytes} bytes: not looked into"));
+            }
             Whole::Gone(gone) => self.extend([gone]),
         }
         Ok(())

@@ -4,20 +4,20 @@
 //! that holds text counts. Nothing is guessed: an absent fact is `None`.
 //!
 //! # What varies
-//! - `sdkVersion` is written since 6.0.0, and not on every event: results posted from the command line, and everything
-//!   that `run:repair` or `run:recover-process-error` rewrote, lack it.
+//! - `sdkVersion` is written since 6.0.0; events that `run:repair` or `run:recover-process-error` rewrote lack it.
 //! - `RUN_CREATED`: `entrypoint` is an object `{importPath, exportName}`, in hand-made fixtures a string, in some absent;
 //!   `inputs` stand inline in old fixtures, else in the file that `inputsRef` names. A run that was created without a
 //!   process gets one by `PROCESS_ASSIGNED`.
-//! - `EFFECT_REQUESTED`: `stepId` is positional (`S000001`) until July 2026, then made of task, label, digest and ordinal
-//!   (`work.default.41155eb8b1a7.0`); `invocationKey` is `<process>:<step>:<task>` and the stable name of a step across
-//!   attempts; fixtures lack step, key, hash and `taskDefRef`, and say `title` for `label`, `question` for the prompt of a
+//! - `EFFECT_REQUESTED`: `stepId` is positional (`S000001`) in everything before 6.0.0, then made of task, scope, digest
+//!   and ordinal (`work.default.41155eb8b1a7.0`), or the key that the process gave; `invocationKey` is
+//!   `<process>:<step>:<task>`;
+//!   fixtures lack step, key, hash and `taskDefRef`, and say `title` for `label`, `question` for the prompt of a
 //!   breakpoint. The effect's id is an ULID, in fixtures any text.
 //! - `EFFECT_RESOLVED`: `status` is `ok` or `error`, absent in one fixture that has its `result` inline. With `error`, the
 //!   error object stands in the event, before or after the times. `breakpointId` since 6.0.0. A rejected breakpoint is
 //!   `ok`: only the result file says `approved: false`, together with `respondedBy`, `option` and `feedback`.
 //! - `RUN_COMPLETED`: `outputRef` (6.0.0), earlier `runId` and mostly `status`. `RUN_FAILED`: `runId`, `error`; never
-//!   written by 6.0.0, which appends `PROCESS_RUNTIME_ERROR` instead, and more than one if the run is driven on.
+//!   seen from 6.0.0, which appends `PROCESS_RUNTIME_ERROR` instead, and leaves the run open.
 //! - After a repair, or a recovery, all events bear new ULIDs and new checksums; the journal before it stands in
 //!   `journal.bak.<ms>/` or `journal.process-error.bak.<ms>/`.
 
@@ -102,7 +102,7 @@ pub enum Fact {
     InputsRef,
     /// The effect that the event is about; names a directory in `tasks/`.
     EffectId,
-    /// The stable name of a step, across attempts: `<process>:<step>:<task>`.
+    /// What the source finds an effect again by: `<process>:<step>:<task>`.
     InvocationKey,
     /// The step.
     StepId,
