@@ -4,6 +4,7 @@
 //! mistaken for a torn tail. See `docs/architecture.md` in the repository.
 
 mod error;
+pub mod import;
 mod log;
 pub mod storage;
 
