@@ -1,0 +1,455 @@
+//! The one place that writes to the standard streams.
+//!
+//! Standard output is data only. Notes, errors and progress go to standard error; notes and progress are off in the JSON
+//! formats, where an error is exactly one JSON object.
+
+use std::fmt::{self, Debug};
+use std::io::{self, BufWriter, IsTerminal, LineWriter, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::codes;
+use crate::escape;
+use crate::exit::Exit;
+use crate::line::{Line, Tone};
+use crate::problem::Problem;
+use crate::progress::Progress;
+
+/// `-o`: how a command prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON document.
+    Json,
+    /// One JSON document per line.
+    #[value(name = "jsonl")]
+    JsonLines,
+    /// Bytes as a hexadecimal dump.
+    Hex,
+    /// Bytes as they are, not escaped.
+    Raw,
+}
+
+impl Format {
+    /// What every command can.
+    pub const TEXT: [Self; 3] = [Self::Human, Self::Json, Self::JsonLines];
+
+    /// Whether a program reads the output.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::JsonLines)
+    }
+
+    /// As written after `-o`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+            Self::JsonLines => "jsonl",
+            Self::Hex => "hex",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// `--color`: when text has colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` say otherwise; `CLICOLOR_FORCE` says so elsewhere too.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What the command line says about output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// `-o`, `--json`
+    pub format: Format,
+    /// `--color`
+    pub color: Color,
+    /// `-q`: no notes, no progress.
+    pub quiet: bool,
+    /// `-v`, counted: more notes.
+    pub verbosity: u8,
+}
+
+/// Why something could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The reader is gone.
+    #[error("standard output is closed")]
+    Closed,
+    /// Anything else.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Io(error) }
+    }
+}
+
+/// A stream and what it is connected to.
+pub struct Stream {
+    writer: Box<dyn Write + Send>,
+    terminal: bool,
+    /// Whether `--color auto` means colours here.
+    colorful: bool,
+}
+
+impl Stream {
+    /// A stream that is no terminal.
+    pub fn plain(writer: impl Write + Send + 'static) -> Self {
+        Self { writer: Box::new(writer), terminal: false, colorful: false }
+    }
+
+    fn color(&self, color: Color) -> bool {
+        match color {
+            Color::Auto => self.colorful,
+            Color::Always => true,
+            Color::Never => false,
+        }
+    }
+}
+
+impl Debug for Stream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Stream").field("terminal", &self.terminal).finish_non_exhaustive()
+    }
+}
+
+/// Where a command writes.
+#[derive(Debug)]
+pub struct Output {
+    style: Style,
+    data: Stream,
+    notes: Stream,
+}
+
+impl Output {
+    /// The process's own streams. Data is written line by line on a terminal, in blocks elsewhere.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let colorful = |choice| choice != anstream::ColorChoice::Never;
+        let data = Stream {
+            terminal: stdout.is_terminal(),
+            colorful: colorful(anstream::AutoStream::choice(&stdout)),
+            writer: if stdout.is_terminal() {
+                Box::new(LineWriter::new(stdout))
+            } else {
+                Box::new(BufWriter::with_capacity(1 << 16, stdout))
+            },
+        };
+        let notes = Stream {
+            terminal: stderr.is_terminal(),
+            colorful: colorful(anstream::AutoStream::choice(&stderr)),
+            writer: Box::new(stderr),
+        };
+        Self::new(data, notes)
+    }
+
+    /// Any two streams.
+    #[must_use]
+    pub fn new(data: Stream, notes: Stream) -> Self {
+        Self { style: Style::default(), data, notes }
+    }
+
+    /// Follows the command line.
+    pub fn set_style(&mut self, style: Style) {
+        self.style = style;
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.style.format
+    }
+
+    /// Whether a person watches the data: where text may be cut to the terminal's width.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.data.terminal
+    }
+
+    /// Refuses a format that a command does not have.
+    ///
+    /// # Errors
+    /// T0107, which lists the formats there are.
+    pub fn require(&self, command: &str, formats: &[Format]) -> Result<(), Problem> {
+        if formats.contains(&self.style.format) {
+            return Ok(());
+        }
+        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+        let (asked, names) = (self.style.format.name(), names.join(", "));
+        let message = format!("`{command}` does not print as {asked}; it prints as {names}");
+        Err(Problem::new(codes::T0107, Exit::Usage, message).hint(format!("taffrail {command} --help")))
+    }
+
+    /// Writes a line of data.
+    ///
+    /// # Errors
+    /// [`OutputError`], as everything that writes data.
+    pub fn line(&mut self, line: impl Into<Line>) -> Result<(), OutputError> {
+        let mut text = line.into().render(self.data.color(self.style.color));
+        text.push('\n');
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes lines of data.
+    ///
+    /// # Errors
+    /// [`OutputError`]
+    pub fn lines(&mut self, lines: impl IntoIterator<Item = Line>) -> Result<(), OutputError> {
+        lines.into_iter().try_for_each(|line| self.line(line))
+    }
+
+    /// Writes a report as one line of JSON, with control characters escaped.
+    ///
+    /// # Errors
+    /// [`OutputError`]
+    pub fn json<Report: Serialize>(&mut self, report: &Report) -> Result<(), OutputError> {
+        let text = serde_json::to_string(report).map_err(|error| OutputError::Io(error.into()))?;
+        self.bytes(escape::json(&text).as_bytes())?;
+        self.bytes(b"\n")
+    }
+
+    /// Writes bytes as they are: for `-o raw`, and for text that this program made itself.
+    ///
+    /// # Errors
+    /// [`OutputError`]
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        Ok(self.data.writer.write_all(bytes)?)
+    }
+
+    /// Writes help: with its own colours where there are colours.
+    ///
+    /// # Errors
+    /// [`OutputError`]
+    pub fn help(&mut self, text: &clap::builder::StyledStr) -> Result<(), OutputError> {
+        let colored = self.data.color(self.style.color);
+        let text = if colored { text.ansi().to_string() } else { text.to_string() };
+        self.bytes(text.as_bytes())
+    }
+
+    /// Makes everything written so far visible to its reader: an acknowledgement is none while it is in a buffer.
+    ///
+    /// # Errors
+    /// [`OutputError`]
+    pub fn flush(&mut self) -> Result<(), OutputError> {
+        Ok(self.data.writer.flush()?)
+    }
+
+    /// Writes a note for people; not in the JSON formats, not with `-q`.
+    pub fn note(&mut self, line: impl Into<Line>) {
+        self.detail(0, line);
+    }
+
+    /// Writes a note that needs at least that many `-v`.
+    pub fn detail(&mut self, verbosity: u8, line: impl Into<Line>) {
+        if !self.style.format.is_json() && !self.style.quiet && self.style.verbosity >= verbosity {
+            self.to_notes(&line.into());
+        }
+    }
+
+    /// Writes `warning: ...` as a note.
+    pub fn warning(&mut self, text: &str) {
+        self.note(Line::new().tone(Tone::Warning, "warning").plain(": ").plain(text));
+    }
+
+    /// Writes an error, as the format asks.
+    pub fn problem(&mut self, problem: &Problem) {
+        if self.style.format.is_json() {
+            let json = problem.json().to_string();
+            // Nobody is left to tell that standard error is gone.
+            let _ = writeln!(self.notes.writer, "{}", escape::json(&json));
+            return;
+        }
+        for line in problem.lines() {
+            self.to_notes(&line);
+        }
+    }
+
+    /// A progress bar where a person watches: on a terminal, in human format, without `-q`.
+    #[must_use]
+    pub fn progress(&self, label: &'static str, total: u64) -> Progress {
+        let shown = self.notes.terminal && self.style.format == Format::Human && !self.style.quiet;
+        Progress::new(shown, label, total)
+    }
+
+    fn to_notes(&mut self, line: &Line) {
+        let text = line.render(self.notes.color(self.style.color));
+        // Nobody is left to tell that standard error is gone.
+        let _ = writeln!(self.notes.writer, "{text}");
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod capture {
+    //! Output into memory.
+
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::{Output, Stream};
+
+    /// Bytes that a test can read while an output writes them.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Buffer {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("no test panicked with it").clone()).expect("UTF-8")
+        }
+    }
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no test panicked with it").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// An output, its data and its notes.
+    pub(crate) fn output() -> (Output, Buffer, Buffer) {
+        let (data, notes) = (Buffer::default(), Buffer::default());
+        (Output::new(Stream::plain(data.clone()), Stream::plain(notes.clone())), data, notes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use serde_json::json;
+
+    use super::capture::output;
+    use super::{Color, Format, Output, OutputError, Stream, Style};
+    use crate::codes;
+    use crate::exit::Exit;
+    use crate::line::{Line, Tone};
+    use crate::problem::{Failure, Problem};
+
+    fn style(format: Format) -> Style {
+        Style { format, ..Style::default() }
+    }
+
+    #[test]
+    fn notes_are_off_in_json_and_when_quiet() {
+        let loud = Style { verbosity: 1, ..Style::default() };
+        let quiet = Style { quiet: true, verbosity: 1, ..Style::default() };
+        for (style, expected) in [
+            (style(Format::Human), "a note\nwarning: b\n"),
+            (loud, "a note\na detail\nwarning: b\n"),
+            (quiet, ""),
+            (style(Format::Json), ""),
+            (style(Format::JsonLines), ""),
+            (style(Format::Raw), "a note\nwarning: b\n"),
+        ] {
+            let (mut output, data, notes) = output();
+            output.set_style(style);
+            output.note("a note");
+            output.detail(1, "a detail");
+            output.warning("b");
+            assert_eq!((data.text().as_str(), notes.text().as_str()), ("", expected), "{style:?}");
+            assert!(!output.progress("reading", 3).is_shown());
+        }
+    }
+
+    #[test]
+    fn hidden_progress_still_counts() {
+        let progress = output().0.progress("reading", 3);
+        progress.advance(2);
+        assert_eq!(progress.done(), 2);
+    }
+
+    #[test]
+    fn errors_are_one_json_object_or_lines_and_never_data() {
+        let problem = Problem::new(codes::T0110, Exit::Usage, "no store \u{202e}").hint("taffrail store init");
+        for format in [Format::Human, Format::Json, Format::JsonLines] {
+            let (mut output, data, notes) = output();
+            output.set_style(style(format));
+            output.problem(&problem);
+            assert_eq!(data.text(), "");
+            let text = notes.text();
+            assert!(!text.contains('\u{202e}'), "{text}");
+            if format.is_json() {
+                assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("one object"), problem.json());
+                assert_eq!(text.lines().count(), 1);
+            } else {
+                assert_eq!(text, "error[T0110]: no store \\u{202e}\n  hint: taffrail store init\n");
+            }
+        }
+    }
+
+    #[test]
+    fn data_is_escaped_text_or_json_or_raw_bytes() {
+        let (mut output, data, _) = output();
+        output.line("a\tb").expect("written");
+        output.json(&json!({"schema": "taffrail.test/1", "text": "\u{9b}\u{2028}"})).expect("written");
+        output.bytes(b"\x07").expect("written");
+        assert_eq!(data.text(), "a\\tb\n{\"schema\":\"taffrail.test/1\",\"text\":\"\\u009b\\u2028\"}\n\x07");
+    }
+
+    #[test]
+    fn colour_follows_the_flag_where_there_is_no_terminal() {
+        for (color, colored) in [(Color::Auto, false), (Color::Never, false), (Color::Always, true)] {
+            let (mut output, data, _) = output();
+            output.set_style(Style { color, ..Style::default() });
+            output.line(Line::new().tone(Tone::Bad, "x")).expect("written");
+            assert_eq!(data.text().contains('\x1b'), colored, "{color:?}");
+        }
+    }
+
+    #[test]
+    fn formats_a_command_lacks_are_refused_with_those_it_has() {
+        let (mut output, _, _) = output();
+        for format in Format::TEXT {
+            output.set_style(style(format));
+            assert_eq!(output.require("explain", &Format::TEXT), Ok(()));
+        }
+        output.set_style(style(Format::Hex));
+        let problem = output.require("explain", &Format::TEXT).expect_err("no hex");
+        assert_eq!((problem.code, problem.exit), (codes::T0107, Exit::Usage));
+        assert_eq!(problem.message, "`explain` does not print as hex; it prints as human, json, jsonl");
+    }
+
+    /// A stream that fails in one way.
+    struct Failing(io::ErrorKind);
+
+    impl io::Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
+        let output = |kind| Output::new(Stream::plain(Failing(kind)), Stream::plain(Failing(kind)));
+        let closed = output(io::ErrorKind::BrokenPipe).line("x").expect_err("closed");
+        assert!(matches!(&closed, OutputError::Closed), "{closed}");
+        assert_eq!(Failure::from(closed), Failure::OutputClosed);
+        let full = output(io::ErrorKind::StorageFull).flush().expect_err("full");
+        let Failure::Problem(problem) = Failure::from(full) else { panic!("a full disk is a problem") };
+        assert_eq!((problem.code, problem.exit), (codes::T0180, Exit::Io));
+        // Notes that cannot be written are lost, and nothing else happens.
+        output(io::ErrorKind::StorageFull).problem(&problem);
+    }
+}
