@@ -23,7 +23,9 @@ pub fn guarded(program: impl FnOnce() -> Exit) -> Exit {
 }
 
 fn message(panic: &PanicHookInfo<'_>) -> String {
-    panic.payload_as_str().unwrap_or("a panic without a message").to_owned()
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
 }
 
 fn problem(message: &str, place: Option<&str>) -> Problem {

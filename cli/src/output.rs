@@ -13,7 +13,7 @@ use crate::codes;
 use crate::escape;
 use crate::exit::Exit;
 use crate::line::{Line, Tone};
-use crate::problem::Problem;
+use crate::problem::{Failure, Problem};
 use crate::progress::Progress;
 
 /// `-o`: how a command prints.
@@ -185,14 +185,14 @@ impl Output {
     ///
     /// # Errors
     /// T0107, which lists the formats there are.
-    pub fn require(&self, command: &str, formats: &[Format]) -> Result<(), Problem> {
+    pub fn require(&self, command: &str, formats: &[Format]) -> Result<(), Failure> {
         if formats.contains(&self.style.format) {
             return Ok(());
         }
         let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
         let (asked, names) = (self.style.format.name(), names.join(", "));
         let message = format!("`{command}` does not print as {asked}; it prints as {names}");
-        Err(Problem::new(codes::T0107, Exit::Usage, message).hint(format!("taffrail {command} --help")))
+        Err(Problem::new(codes::T0107, Exit::Usage, message).hint(format!("taffrail {command} --help")).into())
     }
 
     /// Writes a line of data.
@@ -257,7 +257,7 @@ impl Output {
     /// Writes a note that needs at least that many `-v`.
     pub fn detail(&mut self, verbosity: u8, line: impl Into<Line>) {
         if !self.style.format.is_json() && !self.style.quiet && self.style.verbosity >= verbosity {
-            self.to_notes(&line.into());
+            self.write_note(&line.into());
         }
     }
 
@@ -275,7 +275,7 @@ impl Output {
             return;
         }
         for line in problem.lines() {
-            self.to_notes(&line);
+            self.write_note(&line);
         }
     }
 
@@ -286,7 +286,7 @@ impl Output {
         Progress::new(shown, label, total)
     }
 
-    fn to_notes(&mut self, line: &Line) {
+    fn write_note(&mut self, line: &Line) {
         let text = line.render(self.notes.color(self.style.color));
         // Nobody is left to tell that standard error is gone.
         let _ = writeln!(self.notes.writer, "{text}");
@@ -422,7 +422,8 @@ mod tests {
             assert_eq!(output.require("explain", &Format::TEXT), Ok(()));
         }
         output.set_style(style(Format::Hex));
-        let problem = output.require("explain", &Format::TEXT).expect_err("no hex");
+        let refused = output.require("explain", &Format::TEXT).expect_err("no hex");
+        let Failure::Problem(problem) = refused else { panic!("{refused:?}") };
         assert_eq!((problem.code, problem.exit), (codes::T0107, Exit::Usage));
         assert_eq!(problem.message, "`explain` does not print as hex; it prints as human, json, jsonl");
     }

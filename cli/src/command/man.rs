@@ -83,7 +83,7 @@ fn collect(command: &Command, pages: &mut Vec<Page>) -> io::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "manual pages are not part of a store, and storage knows only stores")]
-fn write(directory: &Path, pages: &mut [Page]) -> Result<(), Problem> {
+fn write(directory: &Path, pages: &mut [Page]) -> Result<(), Failure> {
     std::fs::create_dir_all(directory).map_err(|error| unwritten(directory, &error))?;
     for page in pages {
         let path = directory.join(&page.name);
@@ -93,7 +93,8 @@ fn write(directory: &Path, pages: &mut [Page]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn unwritten(path: &Path, error: &io::Error) -> Problem {
+fn unwritten(path: &Path, error: &io::Error) -> Failure {
     Problem::new(codes::T0181, Exit::Io, format!("cannot write {}: {error}", path.display()))
         .hint("taffrail man --help")
+        .into()
 }
