@@ -107,16 +107,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The table of exit codes, for `--help` and the manual page.
+/// Which code holds when several apply.
+pub const PRECEDENCE: &str = "When several apply: 0 < 1 < 3 < 5 < 4 < 7 < 6 < 8 < 74 < 70 < 130.";
+/// What plans exit with.
+pub const PLANS: &str = "A plan exits with the code of what it found, never with 7.";
+
+/// The table of exit codes, for `--help`.
 #[must_use]
 pub fn help_table() -> String {
     let mut table = String::from("Exit codes:\n");
     for exit in Exit::ALL {
         table.push_str(&format!("  {:>3}  {}\n", exit.number(), exit.meaning()));
     }
-    table.push_str("When several apply: 0 < 1 < 3 < 5 < 4 < 7 < 6 < 8 < 74 < 70 < 130.\n");
-    table.push_str("A plan exits with the code of what it found.");
-    table
+    format!("{table}{PRECEDENCE}\n{PLANS}")
 }
 
 #[cfg(test)]

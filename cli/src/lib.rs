@@ -69,6 +69,11 @@ fn parsed(arguments: &[OsString], output: &mut Output) -> Result<Exit, Failure> 
                     output.help(&error.render())?;
                     Ok(Exit::Clean)
                 }
+                // Whoever types only the name of a command, or of a group of commands, asks what there is.
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !output.format().is_json() => {
+                    output.help_as_note(&error.render());
+                    Ok(Exit::Usage)
+                }
                 _ => Err(usage::problem(&error, &Arguments::command(), arguments).into()),
             }
         }

@@ -241,6 +241,14 @@ impl Output {
         self.bytes(text.as_bytes())
     }
 
+    /// Writes help to standard error: it was not asked for, so it is no data.
+    pub fn help_as_note(&mut self, text: &clap::builder::StyledStr) {
+        let colored = self.notes.color(self.style.color);
+        let text = if colored { text.ansi().to_string() } else { text.to_string() };
+        // Nobody is left to tell that standard error is gone.
+        let _ = self.notes.writer.write_all(text.as_bytes());
+    }
+
     /// Makes everything written so far visible to its reader: an acknowledgement is none while it is in a buffer.
     ///
     /// # Errors

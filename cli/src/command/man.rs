@@ -3,13 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::builder::Resettable;
 use clap::{Args, Command, CommandFactory};
 use serde::Serialize;
 
 use super::Context;
 use crate::arguments::Arguments;
 use crate::codes;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::human;
 use crate::output::Format;
 use crate::problem::{Failure, Problem};
@@ -46,9 +47,13 @@ impl Man {
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         context.output.require("man", &Format::TEXT)?;
         let mut pages = Vec::new();
-        let mut definition = Arguments::command().disable_help_subcommand(true);
+        // The table of exit codes, which ends the help, is a section of its own here.
+        let mut definition = Arguments::command().disable_help_subcommand(true).after_long_help(Resettable::Reset);
         definition.build();
         collect(&definition, &mut pages).map_err(|error| unwritten(Path::new("the page"), &error))?;
+        if let Some(text) = pages.first_mut().and_then(|page| page.text.as_mut()) {
+            text.push_str(&exit_status());
+        }
         if let Some(directory) = &self.directory {
             write(directory, &mut pages)?;
         }
@@ -80,6 +85,19 @@ fn collect(command: &Command, pages: &mut Vec<Page>) -> io::Result<()> {
     let text = Some(String::from_utf8_lossy(&text).into_owned());
     pages.push(Page { name: format!("{name}.1"), text, path: None });
     command.get_subcommands().filter(|command| !command.is_hide_set()).try_for_each(|command| collect(command, pages))
+}
+
+/// The section of the manual page that every tool has for it.
+fn exit_status() -> String {
+    let escaped = |text: &str| text.replace('\\', "\\e").replace('-', "\\-");
+    let mut section = String::from(".SH \"EXIT STATUS\"\n");
+    for exit in Exit::ALL {
+        section.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", exit.number(), escaped(exit.meaning())));
+    }
+    for sentence in [exit::PRECEDENCE, exit::PLANS] {
+        section.push_str(&format!(".PP\n{}\n", escaped(sentence)));
+    }
+    section
 }
 
 #[expect(clippy::disallowed_methods, reason = "manual pages are not part of a store, and storage knows only stores")]
