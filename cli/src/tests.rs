@@ -167,3 +167,14 @@ fn a_closed_pipe_is_silent_success_and_a_full_disk_is_74() {
         }
     }
 }
+
+#[test]
+fn what_was_answered_comes_before_the_error_that_ended_it() {
+    let both = Buffer::default();
+    let data = Stream::plain(io::BufWriter::new(both.clone()));
+    let mut output = Output::new(data, Stream::plain(both.clone()));
+    output.line("the answer so far").expect("buffered");
+    let words = ["taffrail", "explain", "zebra"].map(OsString::from);
+    assert_eq!(run(&words, &mut output), Exit::Differs);
+    assert!(both.text().starts_with("the answer so far\nerror[T0140]: "), "{}", both.text());
+}

@@ -144,6 +144,12 @@ mod tests {
     fn every_kind_of_mistake_has_a_code_a_reason_and_a_command_to_run() {
         let table: &[(&[&str], &str, &str, &str)] = &[
             (&["explian", "T0101"], "T0101", "there is no command `explian`", "taffrail explain T0101"),
+            (
+                &["-s", "explianer", "explian"],
+                "T0101",
+                "there is no command `explian`",
+                "taffrail -s explianer explain",
+            ),
             (&["frobnicate"], "T0101", "there is no command `frobnicate`", "taffrail --help"),
             (&["--jsn", "explain"], "T0102", "unexpected argument `--jsn`", "taffrail --json explain"),
             (

@@ -25,6 +25,7 @@ fn state() -> Value {
         "huge": 1e300,
         "name": "größe",
         "list": [1, 2.0], "same": [1.0, 2],
+        "part": {"a": 1}, "more": {"a": 1, "b": 2}, "other": {"a": 1, "c": 2},
     })
 }
 
@@ -75,6 +76,9 @@ const MEANINGS: &[(&str, bool)] = &[
     ("list == same", true),
     ("list == tries", false),
     ("steps == steps", true),
+    ("part == more || more == part", false),
+    ("more == other", false),
+    ("tries == list || list == tries", false),
     ("steps != tries", true),
     // Order.
     ("status < 'failee'", true),
@@ -195,6 +199,9 @@ fn hostile_sizes_are_refused_and_the_largest_accepted_ones_work() {
     assert!(Expression::parse(&negated(EXPRESSION_DEPTH_MAX)).expect("64 deep").holds(&state()));
     assert!(Expression::parse(&negated(EXPRESSION_DEPTH_MAX + 1)).is_err());
     assert!(Expression::parse(&"(".repeat(EXPRESSION_LEN_BYTES_MAX)).is_err());
+
+    let siblings = vec!["(!!done)"; 1_000].join(" && ");
+    assert!(Expression::parse(&siblings).expect("beside is not below").holds(&state()));
 
     let wide = vec!["done"; 2_000].join(" && ");
     assert!(Expression::parse(&wide).expect("wide is not deep").holds(&state()));
