@@ -168,7 +168,7 @@ mod tests {
     fn every_code_is_raised_and_no_raised_code_is_unknown() {
         let mut raised = BTreeSet::new();
         for (path, text) in program_sources() {
-            if path.ends_with("cli/src/codes.rs") {
+            if path.ends_with("cli/src/codes.rs") || path.ends_with("/tests.rs") {
                 continue;
             }
             let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
