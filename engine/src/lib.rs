@@ -4,12 +4,12 @@
 //! mistaken for a torn tail. See `docs/architecture.md` in the repository.
 
 pub mod config;
-pub mod expr;
-pub mod nearest;
-pub mod position;
 mod error;
+pub mod expr;
 pub mod import;
 mod log;
+pub mod nearest;
+pub mod position;
 pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};

@@ -16,6 +16,7 @@ mod setting;
 mod tests;
 mod units;
 
+pub use crate::log::SyncPolicy;
 pub use error::{ConfigError, ConfigErrorKind};
 pub use setting::{Setting, Source};
 pub use units::{UnitError, format_byte_size, format_duration, parse_byte_size, parse_duration};
@@ -40,18 +41,6 @@ pub const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 pub const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 const KEYS: [&str; 3] = ["lock_timeout", "segment_size", "sync"];
-
-/// When appended events are made durable: named by what survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SyncPolicy {
-    /// Every append returns after its sync: survives a power cut.
-    #[default]
-    Always,
-    /// Synced at this interval: survives the end of the process, may lose the last interval in a power cut.
-    Interval(Duration),
-    /// Never synced by the log: survives the end of the process only.
-    Never,
-}
 
 impl FromStr for SyncPolicy {
     type Err = UnitError;

@@ -146,7 +146,7 @@ impl Batch {
     /// # Errors
     /// `Invalid`: empty, too long, a payload or a name over its limit.
     pub(crate) fn check(&self) -> Result<()> {
-        let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, "T0105", message));
+        let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, "T0144", message));
         if self.drafts.is_empty() && self.runs.is_empty() {
             return invalid("the batch has no event".into());
         }
@@ -163,14 +163,14 @@ impl Batch {
                 && !entry.is_valid()
             {
                 let message = format!("{:?} is no name for a type: 1 to 64 of a-z 0-9 _ . -", entry.full_name());
-                return Err(Error::new(ErrorKind::Invalid, "T0103", message));
+                return Err(Error::new(ErrorKind::Invalid, "T0142", message));
             }
         }
         match self.runs.iter().find(|run| !RunOpened::is_valid_name(&run.name)) {
             None => Ok(()),
             Some(run) => {
                 let message = format!("{:?} is no name for a run: 1 to 255 bytes, no control characters", run.name);
-                Err(Error::new(ErrorKind::Invalid, "T0103", message))
+                Err(Error::new(ErrorKind::Invalid, "T0142", message))
             }
         }
     }

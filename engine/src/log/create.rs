@@ -156,7 +156,7 @@ fn first_bytes(header: &SegmentHeader, types: &TypeTable) -> Result<(Vec<u8>, u6
         flags: Flags::default(),
     };
     encode_frame(&mut bytes, &header.key(), layout::FIRST_FRAME, &fields, &types.encode()).map_err(|len| {
-        Error::new(ErrorKind::Invalid, "T0105", format!("the type table takes {len} bytes, more than a frame holds"))
+        Error::new(ErrorKind::Invalid, "T0144", format!("the type table takes {len} bytes, more than a frame holds"))
     })?;
     let frames_end = bytes.len() as u64;
     bytes.resize(bytes.len().max(at(FIRST_SEGMENT_LEN_BYTES)), 0);

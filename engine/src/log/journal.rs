@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// behind it. A failed write or sync poisons the journal for good; open the store again to go on.
 #[derive(Debug)]
 pub struct Journal {
-    pub(crate) storage: Arc<dyn Storage>,
     writer: Mutex<Writer>,
     group: Group,
     options: Options,
@@ -256,9 +255,9 @@ impl Options {
     /// # Errors
     /// As [`Options::open`].
     pub fn open_on(self, storage: Arc<dyn Storage>) -> Result<Journal> {
-        let writer = Writer::open(Arc::clone(&storage), self.clone())?;
+        let writer = Writer::open(storage, self.clone())?;
         let (log_id, durable) = (writer.log_id(), AtomicU64::new(writer.durable()));
-        Ok(Journal { storage, writer: Mutex::new(writer), group: Group::default(), options: self, log_id, durable })
+        Ok(Journal { writer: Mutex::new(writer), group: Group::default(), options: self, log_id, durable })
     }
 }
 

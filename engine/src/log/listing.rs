@@ -66,5 +66,5 @@ impl Listing {
 }
 
 pub(crate) fn no_store() -> Error {
-    Error::new(ErrorKind::NotFound, "T0101", "there is no store here").hint("taffrail store init")
+    Error::new(ErrorKind::NotFound, "T0110", "there is no store here").hint("taffrail store init")
 }

@@ -18,6 +18,8 @@ mod recovery;
 mod run_index;
 mod run_index_file;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod watermark;
 mod writer;
 

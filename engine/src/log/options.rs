@@ -1,4 +1,5 @@
 use crate::SyncPolicyTag;
+use std::time::Duration;
 
 /// When appends are made durable, named by what survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -7,9 +8,9 @@ pub enum SyncPolicy {
     /// share syncs.
     #[default]
     Always,
-    /// A sync every so many milliseconds: an appended event survives the end of its process, and a power cut takes at most
+    /// A sync at this interval: an appended event survives the end of its process, and a power cut takes at most
     /// the last interval.
-    Interval(u32),
+    Interval(Duration),
     /// A sync at rotation and close only: an appended event survives the end of its process.
     Never,
 }
@@ -18,7 +19,9 @@ impl From<SyncPolicy> for SyncPolicyTag {
     fn from(policy: SyncPolicy) -> SyncPolicyTag {
         match policy {
             SyncPolicy::Always => SyncPolicyTag::Always,
-            SyncPolicy::Interval(ms) => SyncPolicyTag::Interval(ms),
+            SyncPolicy::Interval(interval) => {
+                SyncPolicyTag::Interval(u32::try_from(interval.as_millis()).unwrap_or(u32::MAX))
+            }
             SyncPolicy::Never => SyncPolicyTag::Never,
         }
     }

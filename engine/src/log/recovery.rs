@@ -250,6 +250,6 @@ fn scan(segment: &Segment, mark: Option<Watermark>) -> Result<(u64, TailScan)> {
     let read = read_full_at(&*segment.file, start, &mut bytes).map_err(io)?;
     bytes.truncate(read);
     let tail = scan_tail(scanner, &bytes, durable, |_| {});
-    let tail = tail.ok_or_else(|| Error::new(ErrorKind::Invalid, "T0399", "scanning began without a seq"))?;
+    let tail = tail.ok_or_else(|| Error::new(ErrorKind::Invalid, "T0190", "scanning began without a seq"))?;
     Ok((start, tail))
 }

@@ -89,7 +89,7 @@ impl Segment {
 
     /// The recorded absences at the start of the segment: needed before reading from the middle of it.
     pub(crate) fn gaps(&self) -> Result<Gaps> {
-        let Some(table_end) = self.frame_at(layout::FIRST_FRAME, taffrail_log_format::Frame::end)? else {
+        let Some(table_end) = self.frame_at(layout::FIRST_FRAME, end_of)? else {
             return Ok(Gaps::default());
         };
         let gaps = self.frame_at(table_end, |frame| {
@@ -97,6 +97,10 @@ impl Segment {
         })?;
         Ok(gaps.flatten().unwrap_or_default())
     }
+}
+
+fn end_of(frame: &Frame<'_>) -> u64 {
+    frame.end()
 }
 
 /// The error for a segment whose header can not be used.

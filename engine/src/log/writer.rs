@@ -90,9 +90,9 @@ impl Writer {
             writer.append_recovered()?;
         }
         if writer.options.exclusive {
-            writer.mark()?
+            writer.mark()?;
         } else {
-            writer.end()?
+            writer.end()?;
         }
         Ok(writer)
     }
@@ -246,7 +246,7 @@ impl Writer {
                 Some(tip) => {
                     let exhausted = || {
                         let message = format!("run {} has reached its last revision", tip.run);
-                        Error::new(ErrorKind::Invalid, "T0105", message)
+                        Error::new(ErrorKind::Invalid, "T0144", message)
                     };
                     tip.revision = tip.revision.checked_add(1).ok_or_else(exhausted)?;
                     (Some(tip.run), tip.revision)
@@ -284,7 +284,7 @@ impl Writer {
                 None => {
                     let number = self.head.types.len() + fresh.len();
                     let kind = TypeTable::kind_of_row(number).ok_or_else(|| {
-                        Error::new(ErrorKind::Invalid, "T0105", "the store has 4096 types, and can have no more")
+                        Error::new(ErrorKind::Invalid, "T0144", "the store has 4096 types, and can have no more")
                     })?;
                     fresh.push(TypeRegistered { kind, entry: (**entry).clone() });
                     kind
@@ -309,7 +309,7 @@ impl Writer {
         for (position, run) in batch.runs.iter().enumerate() {
             if let Some(earlier) = batch.runs[..position].iter().position(|other| other.name == run.name) {
                 let message = format!("the batch names run {:?} twice (places {earlier} and {position})", run.name);
-                return Err(Error::new(ErrorKind::Invalid, "T0105", message));
+                return Err(Error::new(ErrorKind::Invalid, "T0144", message));
             }
             let found = self.find_run(&run.name)?;
             match (run.expect, found) {
@@ -417,7 +417,7 @@ impl Writer {
             let header = encode_frame(&mut self.buffer, &key, offset, &fields, &frame.payload).map_err(|len| {
                 let message =
                     format!("a payload of {len} bytes can not be stored so that it stands out from lost sectors");
-                Error::new(ErrorKind::Invalid, "T0105", message).seq(seq.get())
+                Error::new(ErrorKind::Invalid, "T0144", message).seq(seq.get())
             })?;
             offset += header.frame_len();
             seq = if frame.kind.takes_seq() { seq.next() } else { seq };
@@ -454,9 +454,9 @@ impl Writer {
         match self.options.sync {
             SyncPolicy::Always => self.durable < self.head_seq(),
             SyncPolicy::Never => false,
-            SyncPolicy::Interval(ms) => {
+            SyncPolicy::Interval(interval) => {
                 let elapsed = self.storage.monotonic_ns().saturating_sub(self.last_sync_ns);
-                self.durable < self.head_seq() && elapsed >= u64::from(ms) * 1_000_000
+                self.durable < self.head_seq() && u128::from(elapsed) >= interval.as_nanos()
             }
         }
     }
@@ -598,12 +598,12 @@ fn poisoned(poison: &Error) -> Error {
 }
 
 fn conflict(name: &str, wanted: &str, found: &str) -> Error {
-    Error::new(ErrorKind::Conflict, "T0106", format!("run {name:?}: expected {wanted}, found {found}"))
+    Error::new(ErrorKind::Conflict, "T0145", format!("run {name:?}: expected {wanted}, found {found}"))
         .hint("read the run again, decide again, and repeat the append with its new revision")
 }
 
 pub(crate) fn no_run(name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, "T0102", format!("there is no run {name:?}"))
+    Error::new(ErrorKind::NotFound, "T0141", format!("there is no run {name:?}"))
 }
 
 /// Same name and version must mean the same schema: swapped fields of one type would decode to wrong values in silence.
@@ -617,5 +617,5 @@ fn check_same_schema(known: Option<&crate::TypeEntry>, wanted: &crate::TypeEntry
         wanted.full_name(),
         wanted.version
     );
-    Err(Error::new(ErrorKind::Invalid, "T0104", message).hint("raise the type's version"))
+    Err(Error::new(ErrorKind::Invalid, "T0143", message).hint("raise the type's version"))
 }
