@@ -1,0 +1,12 @@
+//! The format under attack: crashes, rot, surgery, hostile bytes, and files of earlier days.
+
+#![allow(clippy::panic, reason = "a test's verdict")]
+
+mod arbitrary;
+mod crash;
+mod flips;
+mod image;
+mod masks;
+mod random;
+mod surgery;
+mod windows;
