@@ -5,6 +5,7 @@
 mod arbitrary;
 mod crash;
 mod flips;
+mod golden;
 mod image;
 mod masks;
 mod random;
