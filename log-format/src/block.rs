@@ -401,7 +401,7 @@ mod tests {
         let header = sample();
         let block = header.encode();
         assert_eq!(RawBlock::new(&block).check(0), Ok(header));
-        for bit in 0..block.len() * 8 {
+        for bit in (0..block.len() * 8).step_by(if cfg!(miri) { 37 } else { 1 }) {
             let mut twin = block;
             twin[bit / 8] ^= 1 << (bit % 8);
             assert!(RawBlock::new(&twin).check(0).is_err(), "bit {bit} accepted");

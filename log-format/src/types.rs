@@ -337,6 +337,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "megabytes")]
     fn a_table_never_outgrows_a_frame() {
         // Bug: 4,096 rows with descriptors of 64 KiB took 256 MiB, sixteen times what a frame can hold: from then on no
         // segment could be begun or sealed, and the log was stuck.

@@ -286,6 +286,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 256 }, ..ProptestConfig::default() })]
+
         #[test]
         fn what_is_written_is_read(value: u64, signed: i64, text: String, some: Option<u64>) {
             let mut writer = Writer::new();
