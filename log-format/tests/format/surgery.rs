@@ -58,6 +58,42 @@ fn log_bytes_within_a_payload_never_pass_for_frames() {
 }
 
 #[test]
+fn a_forged_header_in_a_torn_payload_can_not_claim_what_could_not_be_there() {
+    // The author of a payload knows log id and offset and nests a header that claims a billion durable events. If its
+    // carrier is torn, the log must still open.
+    let mut image = Image::first(1);
+    image.open_run("outer", 0);
+    let carrier = image.bytes.len();
+    let place = carrier + 48 + 600;
+    let mut payload = vec![b'x'; 1500];
+    let forge = |claimed: u64| {
+        let fields = FrameFields {
+            seq: seq(claimed),
+            run: None,
+            revision: 0,
+            time_ns: 0,
+            durable: claimed - 1,
+            kind: Kind::FIRST_USER,
+            flags: taffrail_log_format::Flags::default(),
+        };
+        let mut frame = Vec::new();
+        encode_frame(&mut frame, &image.key, place as u64, &fields, b"").expect("a frame");
+        frame
+    };
+    for (claimed, expected) in [(1_000_000_000, Verdict::Torn), (35, Verdict::Torn), (34, Verdict::Damaged)] {
+        payload[600..648].copy_from_slice(&forge(claimed));
+        let mut log = image.clone();
+        log.push(Kind::FIRST_USER, &payload, 1, false);
+        assert_eq!(log.bytes.len() - carrier, 1552);
+        // The last sector of the carrier was never written. 1552 bytes hold 32 headers, and 2 is the seq that is due.
+        log.bytes[carrier + 1400..].fill(0);
+        let scanner = Scanner::new(log.key, FIRST as u64, Some(Seq::FIRST));
+        let tail = scan_tail(scanner, &log.bytes[FIRST..], 0, |_| {}).expect("the seq is known");
+        assert_eq!((tail.verdict, tail.bad_at), (expected, carrier as u64), "a claim of {claimed}");
+    }
+}
+
+#[test]
 fn duplicated_dropped_and_swapped_frames_are_found() {
     let image = Image::sample();
     let verdict = |file: &[u8]| {
@@ -100,6 +136,7 @@ fn changed(change: impl FnOnce(&mut [u8])) -> DefectKind {
     let mut bytes = image.bytes[frame.start..frame.end].to_vec();
     change(&mut bytes);
     reseal(&mut bytes, LOG, 1, frame.start as u64);
+    assert_eq!(RawHeader::new(&bytes).expect("48 bytes").proven(&image.key, frame.start as u64), None);
     match Scanner::new(image.key, frame.start as u64, None).step(&bytes, true) {
         Step::Bad { defect, header: None } => defect.kind,
         other => panic!("{other:?} was accepted"),
