@@ -24,6 +24,8 @@ pub struct IndexEntry {
 pub struct RunEntry {
     /// The run's first event in the segment.
     pub first: Seq,
+    /// Byte offset of that event's frame.
+    pub first_offset: u64,
     /// The run's last event in the segment.
     pub last: Seq,
     /// The run's revision after it.
@@ -50,8 +52,8 @@ pub struct Footer {
     pub types: TypeTable,
     /// Places to start reading from, one for about every 64 KiB.
     pub index: Vec<IndexEntry>,
-    /// What is here of each run, by run number.
-    pub runs: BTreeMap<Seq, RunEntry>,
+    /// What is here of each run, by run number; `None` where that would not have fitted into a frame.
+    pub runs: Option<BTreeMap<Seq, RunEntry>>,
 }
 
 impl Footer {
@@ -66,9 +68,11 @@ impl Footer {
         for entry in &self.index {
             writer.unsigned(entry.seq.get()).unsigned(entry.offset).signed(entry.time_floor_ns);
         }
-        writer.unsigned(self.runs.len() as u64);
-        for (run, entry) in &self.runs {
-            writer.unsigned(run.get()).unsigned(entry.first.get()).unsigned(entry.last.get());
+        let Some(runs) = &self.runs else { return writer.byte(0).take_bytes() };
+        writer.byte(1).unsigned(runs.len() as u64);
+        for (run, entry) in runs {
+            writer.unsigned(run.get()).unsigned(entry.first.get()).unsigned(entry.first_offset);
+            writer.unsigned(entry.last.get());
             writer.unsigned(u64::from(entry.revision)).unsigned(u64::from(entry.count));
             writer.option(entry.name.as_deref(), |w, name| {
                 w.string(name);
@@ -98,12 +102,19 @@ impl Footer {
             }
             index.push(entry);
         }
+        let runs = reader.option(Footer::read_runs)?;
+        reader.finish()?;
+        Ok(Footer { next_seq, events, time_max_ns, origin, types, index, runs })
+    }
+
+    fn read_runs(reader: &mut Reader<'_>) -> Result<BTreeMap<Seq, RunEntry>, Malformed> {
         let mut runs: BTreeMap<Seq, RunEntry> = BTreeMap::new();
-        for _ in 0..reader.count(6)? {
-            let run = read_seq(&mut reader)?;
+        for _ in 0..reader.count(7)? {
+            let run = read_seq(reader)?;
             let entry = RunEntry {
-                first: read_seq(&mut reader)?,
-                last: read_seq(&mut reader)?,
+                first: read_seq(reader)?,
+                first_offset: reader.unsigned()?,
+                last: read_seq(reader)?,
                 revision: reader.small("a revision of 32 bits")?,
                 count: reader.small("a count of 32 bits")?,
                 name: reader.option(Reader::string)?.map(str::to_owned),
@@ -114,8 +125,7 @@ impl Footer {
             }
             runs.insert(run, entry);
         }
-        reader.finish()?;
-        Ok(Footer { next_seq, events, time_max_ns, origin, types, index, runs })
+        Ok(runs)
     }
 }
 
@@ -142,19 +152,14 @@ impl FooterBuilder {
     pub const INDEX_STRIDE_BYTES: u64 = 64 << 10;
     const STAGE_LEN_BYTES: usize = 32 << 10;
     /// Bytes that a run takes in the footer without its name, at most.
-    const RUN_LEN_BYTES: usize = 48;
+    const RUN_LEN_BYTES: usize = 52;
     /// Bytes of run entries from which on the segment has to be sealed.
     const LARGE_LEN_BYTES: usize = place::MAX_PAYLOAD_LEN_BYTES / 4;
-    // What the largest footer takes: the type table, the runs up to the last batch, a last batch that opens a run in
-    // every event, an index of a segment and a half, and its fixed fields.
-    const _FITS: () = assert!(
-        TypeTable::MAX_LEN_BYTES
-            + Self::LARGE_LEN_BYTES
-            + place::MAX_BATCH_EVENTS * (Self::RUN_LEN_BYTES + RunOpened::MAX_NAME_LEN_BYTES)
-            + 2048 * 27
-            + 128
-            <= place::MAX_PAYLOAD_LEN_BYTES
-    );
+    /// Bytes of run entries above which the footer leaves them out.
+    const MOST_LEN_BYTES: usize = place::MAX_PAYLOAD_LEN_BYTES / 2;
+    // The largest footer: the type table, the runs, an index of a segment and a half, and the fixed fields.
+    const _FITS: () =
+        assert!(TypeTable::MAX_LEN_BYTES + Self::MOST_LEN_BYTES + 2048 * 27 + 128 <= place::MAX_PAYLOAD_LEN_BYTES);
 
     /// Begins a segment: the seq that is due and the highest clock reading before it.
     #[must_use]
@@ -211,7 +216,7 @@ impl FooterBuilder {
         let Some(run) = header.run else { return };
         let entry = self.runs.entry(run).or_insert_with(|| {
             self.runs_len_bytes += Self::RUN_LEN_BYTES;
-            RunEntry { first: header.seq, last: header.seq, revision: 0, count: 0, name: None }
+            RunEntry { first: header.seq, first_offset: offset, last: header.seq, revision: 0, count: 0, name: None }
         });
         entry.last = header.seq;
         entry.revision = header.revision;
@@ -257,6 +262,7 @@ impl FooterBuilder {
     #[must_use]
     pub fn finish(mut self, origin: Option<(u64, [u8; 32])>) -> Footer {
         self.digest.update(&self.staged);
+        let fits = self.runs_len_bytes < Self::MOST_LEN_BYTES;
         Footer {
             next_seq: self.next_seq,
             events: self.events,
@@ -264,7 +270,7 @@ impl FooterBuilder {
             origin: origin.unwrap_or_else(|| (self.end, *self.digest.finalize().as_bytes())),
             types: self.types,
             index: self.index,
-            runs: self.runs,
+            runs: fits.then_some(self.runs),
         }
     }
 }
@@ -279,7 +285,14 @@ mod tests {
         let seq = |number| Seq::new(number).unwrap();
         let mut types = TypeTable::new();
         types.register(TypeRegistered { kind: Kind::FIRST_USER, entry: TypeEntry::json("a") }).unwrap();
-        let run = RunEntry { first: seq(7), last: seq(600), revision: 9, count: 8, name: Some("nightly".into()) };
+        let run = RunEntry {
+            first: seq(7),
+            first_offset: 4608,
+            last: seq(600),
+            revision: 9,
+            count: 8,
+            name: Some("nightly".into()),
+        };
         let footer = Footer {
             next_seq: seq(900),
             events: 893,
@@ -287,7 +300,7 @@ mod tests {
             origin: (70_000, [8; 32]),
             types,
             index: vec![IndexEntry { seq: seq(7), offset: 4608, time_floor_ns: -1 }],
-            runs: BTreeMap::from([(seq(3), run)]),
+            runs: Some(BTreeMap::from([(seq(3), run)])),
         };
         let body = footer.encode();
         assert_eq!(Footer::decode(&body), Ok(footer.clone()));
@@ -299,15 +312,20 @@ mod tests {
         for index in [vec![place(9, 4608), place(7, 9000)], vec![place(7, 4608), place(9, 4608)]] {
             assert!(Footer::decode(&Footer { index, ..footer.clone() }.encode()).is_err());
         }
-        let entry = |first, last| RunEntry { first: seq(first), last: seq(last), revision: 1, count: 1, name: None };
+        let entry = |first, last| RunEntry {
+            first: seq(first),
+            first_offset: 9,
+            last: seq(last),
+            revision: 1,
+            count: 1,
+            name: None,
+        };
+        let with = |run, entry| Footer { runs: Some(BTreeMap::from([(seq(run), entry)])), ..footer.clone() }.encode();
         for (run, entry) in [(3, entry(9, 8)), (10, entry(9, 9)), (3, RunEntry { count: 0, ..entry(9, 9) })] {
-            assert!(
-                Footer::decode(&Footer { runs: BTreeMap::from([(seq(run), entry)]), ..footer.clone() }.encode())
-                    .is_err()
-            );
+            assert!(Footer::decode(&with(run, entry)).is_err());
         }
-        let mut twice = Footer { runs: BTreeMap::from([(seq(3), entry(7, 7))]), ..footer }.encode();
-        let run = twice.split_off(twice.len() - 6);
+        let mut twice = with(3, entry(7, 7));
+        let run = twice.split_off(twice.len() - 7);
         *twice.last_mut().unwrap() = 2;
         assert!(Footer::decode(&[&twice[..], &run, &run].concat()).is_err());
     }

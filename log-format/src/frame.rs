@@ -124,6 +124,10 @@ pub const fn padded_len(payload_len: u64) -> u64 {
 pub struct RawHeader<'a>(&'a [u8; layout::HEADER_LEN_BYTES]);
 
 impl<'a> RawHeader<'a> {
+    pub(crate) fn bytes(self) -> &'a [u8; layout::HEADER_LEN_BYTES] {
+        self.0
+    }
+
     /// The first 48 bytes, if there are as many.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Option<RawHeader<'a>> {
@@ -220,6 +224,7 @@ pub struct Frame<'a> {
     pub header: Header,
     /// Byte offset of the header in its segment.
     pub offset: u64,
+    pub(crate) bytes: &'a [u8; layout::HEADER_LEN_BYTES],
     /// The payload as it is stored: masked where the header says so.
     pub stored: &'a [u8],
     /// The padding behind it: zero, unless a bit has been flipped there.
@@ -237,6 +242,18 @@ impl<'a> Frame<'a> {
         let mut payload = self.stored.to_vec();
         apply_mask(self.key.log_id(), self.header.seq, self.header.mask, &mut payload);
         Cow::Owned(payload)
+    }
+
+    /// The header's 48 bytes.
+    #[must_use]
+    pub fn header_bytes(&self) -> &'a [u8; layout::HEADER_LEN_BYTES] {
+        self.bytes
+    }
+
+    /// The header's CRC: with its place, the identity of the frame.
+    #[must_use]
+    pub fn header_crc(&self) -> u32 {
+        u32::from_le_bytes(field(self.bytes, layout::HEADER_CRC))
     }
 
     /// Offset of the first byte behind the frame.

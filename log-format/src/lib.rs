@@ -60,9 +60,6 @@ pub mod layout {
     pub const MAX_PAYLOAD_LEN_BYTES: usize = (1 << 24) - 1;
     /// Longest batch, with its frame headers and padding.
     pub const MAX_BATCH_LEN_BYTES: u64 = 32 << 20;
-    /// Most events of one batch. A segment is sealed between batches and its footer names every run it holds: with this
-    /// bound the footer of a batch that opens a run in every event still fits in a frame.
-    pub const MAX_BATCH_EVENTS: usize = 16_384;
     /// Length of the frame that ends a sealed segment: a header and the footer's offset.
     pub const SEAL_LEN_BYTES: u64 = frame::HEADER_LEN_BYTES as u64 + 8;
     /// The format this crate writes.

@@ -1,6 +1,6 @@
 use crate::block::SegmentKey;
 use crate::defect::{Defect, DefectKind};
-use crate::frame::{Frame, Header, RawHeader, layout as frame_layout};
+use crate::frame::{Frame, Header, RawHeader, layout as frame_layout, padded_len};
 use crate::gaps::Gaps;
 use crate::kind::Kind;
 use crate::layout::FRAME_ALIGN_BYTES;
@@ -91,6 +91,15 @@ impl Scanner {
         self.in_batch = false;
     }
 
+    /// Whether a window is long enough for what its first header claims, proven or not: then [`Scanner::step`] does not
+    /// ask for more bytes.
+    #[must_use]
+    pub fn fits(window: &[u8]) -> bool {
+        let Some(claim) = window.get(frame_layout::LEN_MARK..).and_then(<[u8]>::first_chunk) else { return false };
+        let payload_len = u64::from(u32::from_le_bytes(*claim) & 0x00FF_FFFF);
+        window.len() >= frame_layout::HEADER_LEN_BYTES && window.len() as u64 >= padded_len(payload_len)
+    }
+
     /// Looks at the next frame. `window` holds the bytes from [`Scanner::offset`] on; `is_last` says that none follow it.
     pub fn step<'a>(&mut self, window: &'a [u8], is_last: bool) -> Step<'a> {
         let Some(raw) = RawHeader::new(window) else {
@@ -128,7 +137,8 @@ impl Scanner {
             let defect = Defect::new(DefectKind::SeqJump, self.offset, expected, format!("seq {}", header.seq));
             return Step::Bad { defect, header: Some(header) };
         }
-        let frame = Frame { header, offset: self.offset, stored, padding: &frame[payload_end..], key: self.key };
+        let bytes = raw.bytes();
+        let frame = Frame { header, offset: self.offset, bytes, stored, padding: &frame[payload_end..], key: self.key };
         match self.advance(&frame) {
             Ok(()) => Step::Frame(frame),
             Err(defect) => Step::Bad { defect, header: Some(header) },

@@ -232,7 +232,7 @@ impl TypeTable {
     /// The kind that the next registered type gets; `None` when the table is full.
     #[must_use]
     pub fn next_kind(&self) -> Option<Kind> {
-        (self.rows.len() < Self::MAX_ROWS).then(|| Self::kind_of(self.rows.len()))
+        Self::kind_of_row(self.rows.len())
     }
 
     /// Adds a registered row.
@@ -286,6 +286,12 @@ impl TypeTable {
             added.map_err(|_| reader.malformed("each type once, and 4 MiB of them at most"))?;
         }
         Ok(table)
+    }
+
+    /// The kind that a row has or will have; `None` where no table reaches.
+    #[must_use]
+    pub fn kind_of_row(row: usize) -> Option<Kind> {
+        (row < Self::MAX_ROWS).then(|| Self::kind_of(row))
     }
 
     fn kind_of(row: usize) -> Kind {

@@ -23,6 +23,12 @@ impl Writer {
         self.bytes
     }
 
+    /// What has been written, leaving an empty writer.
+    #[must_use]
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
     /// One byte as it is.
     pub fn byte(&mut self, value: u8) -> &mut Writer {
         self.bytes.push(value);

@@ -110,7 +110,6 @@ fn the_limits_are_the_ones_of_the_code() {
     let expected = [
         ("MAX_PAYLOAD_LEN_BYTES", layout::MAX_PAYLOAD_LEN_BYTES),
         ("MAX_BATCH_LEN_BYTES", limit(layout::MAX_BATCH_LEN_BYTES)),
-        ("MAX_BATCH_EVENTS", layout::MAX_BATCH_EVENTS),
         ("FRAME_ALIGN_BYTES", limit(layout::FRAME_ALIGN_BYTES)),
         ("SECTOR_LEN_BYTES", limit(layout::SECTOR_LEN_BYTES)),
         ("HEADER_LEN_BYTES", layout::frame::HEADER_LEN_BYTES),

@@ -1,1 +1,3 @@
 //! One integration binary over the whole of taffrail.
+
+mod command_line;

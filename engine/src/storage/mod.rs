@@ -21,6 +21,22 @@ use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
 
+mod clock;
+#[cfg(test)]
+mod conformance;
+#[cfg(unix)]
+mod disk;
+mod memory;
+#[cfg(any(test, feature = "testkit"))]
+mod sim;
+mod tree;
+
+#[cfg(unix)]
+pub use disk::Disk;
+pub use memory::Memory;
+#[cfg(any(test, feature = "testkit"))]
+pub use sim::{Failure, Fault, Operation, OperationKind, PendingKind, PendingUnit, SimDisk, SimProcess, Stopped};
+
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
@@ -72,7 +88,7 @@ pub trait Storage: Debug + Send + Sync {
     /// (not its parents).
     fn create_dir(&self, directory: &str) -> io::Result<bool>;
 
-    /// Renames a file over whatever bears the new name. Atomic for every observer; durable after [`Storage::sync_dir`]
+    /// Renames a file over whatever file bears the new name, or a directory over an empty one. Atomic for every observer; durable after [`Storage::sync_dir`]
     /// of the directories involved.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
@@ -134,6 +150,7 @@ pub trait StorageFile: Debug + Send + Sync {
     fn sync_all(&self) -> io::Result<()>;
 
     /// Drops clean cached pages of a range, so that the next read comes from the medium (`posix_fadvise DONTNEED`).
+    /// The range grows to whole pages; a length of 0 means to the end. Dirty pages stay.
     fn drop_cached(&self, offset: u64, len_bytes: u64) -> io::Result<()>;
 
     /// Says that a range will be read soon. Advice only.

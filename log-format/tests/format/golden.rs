@@ -42,6 +42,7 @@ fn gaps() -> Gaps {
 fn footer(types: &TypeTable) -> Footer {
     let run = |name: Option<&str>| RunEntry {
         first: seq(900),
+        first_offset: 4712,
         last: seq(70_000),
         revision: 251,
         count: 250,
@@ -55,7 +56,7 @@ fn footer(types: &TypeTable) -> Footer {
         origin: (67_108_864, DIGEST),
         types: types.clone(),
         index: vec![place(900, 4712, i64::MIN), place(1900, 70_312, -1)],
-        runs: BTreeMap::from([(seq(3), run(None)), (seq(900), run(Some("nightly")))]),
+        runs: Some(BTreeMap::from([(seq(3), run(None)), (seq(900), run(Some("nightly")))])),
     }
 }
 

@@ -55,7 +55,9 @@ fn what_is_asked_for_is_what_is_needed() {
                 other => panic!("{other:?} from {window} bytes of the frame at {}", frame.start),
             }
             assert_eq!(scanner.offset(), before);
+            assert!(!Scanner::fits(&rest[..window]), "{window} bytes of the frame at {}", frame.start);
         }
+        assert!(Scanner::fits(&rest[..len]));
         assert!(matches!(scanner.step(&rest[..len], false), Step::Frame(_)));
     }
     assert!(matches!(scanner.step(&[], false), Step::NeedBytes(48)));

@@ -1,0 +1,216 @@
+//! The catalogue of error codes: what `taffrail explain` prints.
+//!
+//! T01 usage and names, T02 expressions, T03 format and damage, T04 plans, T05 replay, T06 process, T07 approvals,
+//! T08 hooks and plugins. A code is never given another meaning. Every code here is raised somewhere in the sources,
+//! and every code there is here; a test compares them.
+
+use std::fmt;
+
+/// A code of the catalogue. There are no others: only this module makes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Code(&'static str);
+
+impl Code {
+    /// As written: `T0101`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.0)
+    }
+}
+
+/// One code, explained.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The code.
+    pub code: Code,
+    /// A few words.
+    pub title: &'static str,
+    /// A paragraph: what happened, and why it is an error.
+    pub explanation: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+/// Finds a code as people write it: `T0101`, `t0101` or `0101`.
+#[must_use]
+pub fn find(written: &str) -> Option<&'static Entry> {
+    let digits = written.trim_start_matches(['T', 't']);
+    CATALOGUE.iter().find(|entry| entry.code.as_str().strip_prefix('T') == Some(digits))
+}
+
+macro_rules! catalogue {
+    ($($code:ident $title:literal $explanation:literal $remedy:literal)*) => {
+        $(
+            #[doc = concat!(stringify!($code), ": ", $title, ".")]
+            pub const $code: Code = Code(stringify!($code));
+        )*
+
+        /// Every code, in order.
+        pub const CATALOGUE: &[Entry] = &[
+            $(Entry { code: $code, title: $title, explanation: $explanation, remedy: $remedy }),*
+        ];
+    };
+}
+
+catalogue! {
+    T0101 "unknown command"
+        "The first word that is not an option names a command, and some commands have commands of their own. This word names none of them."
+        "Run the suggested command, or list them with `taffrail --help`."
+    T0102 "unknown argument"
+        "This command takes no such option, or no further positional argument. Options that belong to every command may stand before or after its name; others only after it."
+        "Run the suggested command, or see the command's `--help`. A value that starts with a dash goes after `--`."
+    T0103 "invalid value"
+        "The value of an option or argument is not one of those it takes, or cannot be read as what it should be. Durations are a whole number and a unit (5s, 50ms), sizes too (64MiB)."
+        "The message says what was expected. Correct the value and run the command again; nothing was done."
+    T0104 "missing argument"
+        "The command cannot do anything without an argument or a command that was not given."
+        "See the command's `--help` for what it needs."
+    T0105 "conflicting arguments"
+        "Two arguments that exclude each other were given, or one was given twice."
+        "Leave one of them out."
+    T0106 "command line not understood"
+        "The command line could not be read, for example because an argument is not UTF-8 where text is needed."
+        "See the command's `--help`."
+    T0107 "output format not available"
+        "Every command prints as human, json or jsonl; hex and raw exist only where the answer is bytes."
+        "Choose another format with `-o`."
+    T0110 "no store found"
+        "No store was named with `--store` or `TAFFRAIL_STORE`, and none of the directories from here upwards has a `.taffrail`. The search ends at the boundary of the file system and at the home directory."
+        "Change into the project, name the store with `--store PATH`, or make one with `taffrail store init`."
+    T0111 "the store named is not there"
+        "The path that `--store` or `TAFFRAIL_STORE` gives does not lead to a directory or a file, or may not be read. The search for a store in the parent directories does not take over then: a command must never work on another store than the one that was named."
+        "Check the path; unset `TAFFRAIL_STORE` to search instead."
+    T0112 "the store nearby belongs to somebody else"
+        "The search for a store met a `.taffrail` that another user owns, and stopped: whoever can place a directory above yours could otherwise choose the store that your commands work on."
+        "If you trust it, name it with `--store PATH`."
+    T0120 "not a position"
+        "Positions are one grammar everywhere: 1234, head, head~10, @2026-08-20T12:00Z, @12:31:07, @-15m, snap:latest, snap:N, mark:NAME, seg:3+0x1f40, run:NAME, before:STEP, after:STEP; a range is A..B, half-open, with either side optional."
+        "The message says what was expected and gives an example."
+    T0130 "configuration not understood"
+        "The store's config.toml is not TOML, has a key that means nothing, or a value that is out of range. Unknown keys are errors because a misspelt setting that is silently ignored is a setting that somebody relies on."
+        "Correct the line and column that the message names."
+    T0140 "unknown code"
+        "The catalogue has no such code. Codes are a T and four digits."
+        "List all codes with `taffrail explain`."
+    T0180 "output could not be written"
+        "Standard output refused what the command wrote, for example because a disk is full. A reader that closes a pipe early is no error."
+        "Make room or choose another destination, and run the command again."
+    T0181 "a file could not be written"
+        "The system refused to write a file outside of a store that the command was asked to make."
+        "The message has the path and the system's reason."
+    T0190 "a bug in taffrail"
+        "The program found itself in a state that should be impossible, and stopped. The log is written so that it survives this at any moment: what was acknowledged is safe."
+        "Check the store with `taffrail log verify`, and report the message, the version and what you ran at https://github.com/taffrail/taffrail/issues."
+    T0201 "expression not understood"
+        "The text is not an expression. Expressions are dotted paths, strings, integers, true, false and null, compared with == != < <= > >= =~ and joined with && || ! and parentheses; exists(p) and len(p) ask about paths. Keys that are not plain names are quoted: steps[\"1st\"]."
+        "The message has the column, what was expected there and what was found."
+    T0202 "expression too large"
+        "Expressions are bounded in length, nesting and number of patterns, because they may come from files that other people wrote."
+        "Split the expression, or filter in two steps."
+    T0203 "pattern not understood"
+        "The text after =~ is not a regular expression, or one that would need too much memory. Look-around and back-references do not exist here, so that matching always takes linear time."
+        "The message has the column and the reason."
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::{CATALOGUE, find};
+
+    /// All Rust sources of a directory, as (path, text).
+    fn sources(directory: &Path, found: &mut Vec<(String, String)>) {
+        for entry in directory.read_dir().expect("a source directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text =
+                    std::io::read_to_string(std::fs::OpenOptions::new().read(true).open(&path).expect("a source"));
+                found.push((path.to_string_lossy().into_owned(), text.expect("UTF-8")));
+            }
+        }
+    }
+
+    fn program_sources() -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for directory in ["src", "../engine/src", "../log-format/src"] {
+            sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &mut found);
+        }
+        assert!(found.len() > 10, "the sources were not found");
+        found
+    }
+
+    #[test]
+    fn codes_are_ordered_unique_well_formed_and_explained() {
+        let codes: Vec<&str> = CATALOGUE.iter().map(|entry| entry.code.as_str()).collect();
+        let sorted: BTreeSet<&str> = codes.iter().copied().collect();
+        assert_eq!(codes, sorted.into_iter().collect::<Vec<_>>(), "sorted, and none twice");
+        for entry in CATALOGUE {
+            let code = entry.code.as_str();
+            let digits = code.strip_prefix("T0").expect("T0");
+            assert!(digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
+            assert!((b'1'..=b'8').contains(&digits.as_bytes()[0]), "{code} is of no group");
+            assert!(!entry.title.ends_with('.') && entry.title.len() < 60, "{code}");
+            assert!(entry.explanation.ends_with('.') && entry.explanation.len() > 40, "{code}");
+            assert!(entry.remedy.ends_with('.'), "{code}");
+        }
+    }
+
+    #[test]
+    fn every_code_is_raised_and_no_raised_code_is_unknown() {
+        let mut raised = BTreeSet::new();
+        for (path, text) in program_sources() {
+            if path.ends_with("cli/src/codes.rs") || path.ends_with("/tests.rs") {
+                continue;
+            }
+            let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for (index, _) in program.match_indices("codes::T") {
+                raised.insert(program[index + 7..index + 12].to_owned());
+            }
+        }
+        let known: BTreeSet<String> = CATALOGUE.iter().map(|entry| entry.code.to_string()).collect();
+        assert_eq!(raised, known);
+    }
+
+    #[test]
+    fn codes_in_texts_exist() {
+        for (path, text) in program_sources() {
+            let mentioned = text.match_indices("taffrail explain T").map(|(index, found)| index + found.len());
+            for end in mentioned {
+                let code: String = text[end - 1..].chars().take(5).collect();
+                assert!(
+                    find(&code).is_some() || !code[1..].bytes().all(|byte| byte.is_ascii_digit()),
+                    "{path}: {code}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_output_module_names_the_standard_streams() {
+        for (path, text) in program_sources() {
+            let allowed = path.ends_with("cli/src/output.rs") || path.ends_with("cli/src/codes.rs");
+            for stream in ["io::stdout()", "io::stderr()"] {
+                assert!(allowed || !text.contains(stream), "{path} names {stream}");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_are_found_as_people_write_them() {
+        for written in ["T0110", "t0110", "0110"] {
+            assert_eq!(find(written).expect(written).code, super::T0110);
+        }
+        for written in ["", "T", "T110", "T01100", "T9999", "no store"] {
+            assert!(find(written).is_none(), "{written}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+use crate::error::{Error, Result};
+use crate::log::segment::Segment;
+use crate::storage::{StorageFile, read_full_at};
+use std::sync::Arc;
+use taffrail_log_format::{DefectKind, Header, Scanner, Seq, Step, find_header, layout};
+
+/// Reads the frames of a segment's file through a window of bounded size.
+///
+/// Keeps at most one window of bytes: [`Cursor::WINDOW_LEN_BYTES`], or the longest frame met.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    file: Arc<dyn StorageFile>,
+    pub(crate) scanner: Scanner,
+    /// Bytes of the file from `window_at` on.
+    window: Vec<u8>,
+    window_at: u64,
+    filled: usize,
+    /// Whether the window reaches the end of the file (or the limit).
+    reached_end: bool,
+    /// Nothing at or behind this offset is looked at.
+    limit: u64,
+}
+
+impl Cursor {
+    /// Bytes read at a time.
+    pub(crate) const WINDOW_LEN_BYTES: usize = 1 << 20;
+
+    /// Starts at an offset of a segment where the frame of this seq is due.
+    pub(crate) fn new(segment: &Segment, offset: u64, expected: Option<Seq>) -> Cursor {
+        Cursor {
+            file: Arc::clone(&segment.file),
+            scanner: Scanner::new(segment.header.key(), offset, expected),
+            window: Vec::new(),
+            window_at: offset,
+            filled: 0,
+            reached_end: false,
+            limit: u64::MAX,
+        }
+    }
+
+    /// Looks at nothing at or behind an offset.
+    pub(crate) fn limited(mut self, limit: u64) -> Cursor {
+        self.limit = limit;
+        self
+    }
+
+    /// The next frame, or what stands in its place. Never [`Step::NeedBytes`].
+    ///
+    /// # Errors
+    /// `Io`: an unreadable file is never taken for the end of the log.
+    pub(crate) fn step(&mut self) -> Result<Step<'_>> {
+        let mut wanted = 1;
+        loop {
+            let start = self.prepare(wanted)?;
+            let available = &self.window[start..self.filled];
+            if self.reached_end || Scanner::fits(available) {
+                break;
+            }
+            // A probe, since the borrow of the final answer has to outlive the loop. Only at the end of a window.
+            match self.scanner.clone().step(available, false) {
+                Step::NeedBytes(count) => wanted = count,
+                _ => break,
+            }
+        }
+        let start = self.prepare(0)?;
+        Ok(self.scanner.step(&self.window[start..self.filled], self.reached_end))
+    }
+
+    /// Goes on behind what [`Step::Bad`] told of: behind the frame where its header is proven, else at the next proven
+    /// header. `false` where there is none.
+    pub(crate) fn skip_bad(&mut self, kind: DefectKind, header: Option<Header>) -> Result<bool> {
+        let offset = self.scanner.offset();
+        let (offset, seq) = match (kind, header) {
+            (DefectKind::SeqJump, Some(header)) => (offset, header.seq),
+            (DefectKind::PayloadCrc | DefectKind::RecordBody, Some(header)) => {
+                let next = if header.kind.takes_seq() { header.seq.next() } else { header.seq };
+                (offset + header.frame_len(), next)
+            }
+            _ => match self.find_next()? {
+                Some((offset, header)) => (offset, header.seq),
+                None => return Ok(false),
+            },
+        };
+        self.scanner.resume_at(offset, Some(seq));
+        Ok(true)
+    }
+
+    /// Looks for the next proven header behind the scanner's position, without moving the scanner.
+    pub(crate) fn find_next(&mut self) -> Result<Option<(u64, Header)>> {
+        let key = *self.scanner.key();
+        let mut from = self.scanner.offset() + layout::FRAME_ALIGN_BYTES;
+        let mut bytes = vec![0; Self::WINDOW_LEN_BYTES];
+        while from < self.limit {
+            let left = usize::try_from(self.limit - from).unwrap_or(usize::MAX);
+            let wanted = bytes.len().min(left);
+            let len = read_full_at(&*self.file, from, &mut bytes[..wanted])
+                .map_err(|error| Error::io("cannot read the log", error).segment(key.number()).offset(from))?;
+            if let Some(found) = find_header(&key, &bytes[..len], from, from) {
+                return Ok(Some(found));
+            }
+            if len < Self::WINDOW_LEN_BYTES {
+                return Ok(None);
+            }
+            // The next window begins where a header could not be looked at whole.
+            from += (Self::WINDOW_LEN_BYTES - layout::frame::HEADER_LEN_BYTES) as u64;
+            from = from / layout::FRAME_ALIGN_BYTES * layout::FRAME_ALIGN_BYTES;
+        }
+        Ok(None)
+    }
+
+    /// Makes sure that the window holds `wanted` bytes from the scanner's offset on (or all there are), and returns where
+    /// in the window they start.
+    fn prepare(&mut self, wanted: usize) -> Result<usize> {
+        let offset = self.scanner.offset();
+        let covered = offset >= self.window_at && offset <= self.window_at + self.filled as u64;
+        let start = if covered { usize::try_from(offset - self.window_at).unwrap_or(0) } else { self.filled };
+        if !covered {
+            (self.window_at, self.filled, self.reached_end) = (offset, 0, false);
+            return self.fill(0, wanted.max(1)).map(|()| 0);
+        }
+        if self.filled - start >= wanted || self.reached_end {
+            return Ok(start);
+        }
+        self.window.copy_within(start..self.filled, 0);
+        self.filled -= start;
+        self.window_at = offset;
+        self.fill(self.filled, wanted).map(|()| 0)
+    }
+
+    fn fill(&mut self, from: usize, wanted: usize) -> Result<()> {
+        let len = wanted.max(Self::WINDOW_LEN_BYTES);
+        let left = self.limit.saturating_sub(self.window_at);
+        let len = len.min(usize::try_from(left).unwrap_or(usize::MAX));
+        if self.window.len() < len {
+            self.window.resize(len, 0);
+        }
+        let at = self.window_at + from as u64;
+        let number = self.scanner.key().number();
+        let read = read_full_at(&*self.file, at, &mut self.window[from..len])
+            .map_err(|error| Error::io("cannot read the log", error).segment(number).offset(at))?;
+        self.filled = from + read;
+        self.reached_end = self.filled < len || len as u64 == left;
+        Ok(())
+    }
+}

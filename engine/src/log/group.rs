@@ -1,0 +1,191 @@
+//! Group commit: whoever comes first leads, takes what has gathered, and answers everybody.
+
+use crate::ErrorKind;
+use crate::error::{Error, Result};
+use crate::log::batch::{AppendError, Appended, Batch};
+use crate::log::journal::Journal;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+type Answer = std::result::Result<Appended, AppendError>;
+
+/// What a waiter is told.
+#[derive(Debug)]
+enum Call {
+    /// Not answered yet.
+    Idle,
+    /// Not answered yet, and somebody sleeps until it is.
+    Asleep,
+    /// Nobody leads: look at the queue.
+    Wake,
+    /// The answer.
+    Done(Box<Answer>),
+    /// The answer has been taken.
+    Taken,
+}
+
+#[derive(Debug)]
+struct Slot {
+    call: Mutex<Call>,
+    called: Condvar,
+}
+
+impl Slot {
+    fn call(&self) -> MutexGuard<'_, Call> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A batch in the queue.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    batch: Batch,
+    slot: Arc<Slot>,
+}
+
+impl Pending {
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Gives the waiter its answer; a failure takes the batch along.
+    pub(crate) fn answer(self, result: Result<Appended>) {
+        let Pending { batch, slot } = self;
+        let answer = result.map_err(|error| AppendError { error, batch });
+        *slot.call() = Call::Done(Box::new(answer));
+        slot.called.notify_one();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pending: VecDeque<Pending>,
+    /// Whether some thread is appending a group.
+    led: bool,
+}
+
+/// The queue of a journal.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    queue: Mutex<Queue>,
+}
+
+impl Group {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(batch: Batch) -> (Pending, Arc<Slot>) {
+        let slot = Arc::new(Slot { call: Mutex::new(Call::Idle), called: Condvar::new() });
+        (Pending { batch, slot: Arc::clone(&slot) }, slot)
+    }
+
+    pub(crate) fn push(&self, batch: Batch) -> PendingSlot {
+        let (pending, slot) = Group::slot(batch);
+        self.queue().pending.push_back(pending);
+        PendingSlot(slot)
+    }
+
+    /// Whether nobody waits behind the group that is being appended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue().pending.is_empty()
+    }
+
+    /// Becomes the leader if there is none: returns what has gathered, at most [`Batch::MAX_LEN_BYTES`] of it.
+    fn take_lead(&self) -> Option<Vec<Pending>> {
+        let mut queue = self.queue();
+        if queue.led || queue.pending.is_empty() {
+            return None;
+        }
+        queue.led = true;
+        let mut len = 0;
+        let mut taken = Vec::with_capacity(queue.pending.len());
+        while let Some(next) = queue.pending.front() {
+            len += next.batch.len_bytes();
+            if len > Batch::MAX_LEN_BYTES && !taken.is_empty() {
+                break;
+            }
+            taken.extend(queue.pending.pop_front());
+        }
+        Some(taken)
+    }
+
+    /// Gives the lead up; the first who waits may take it. Those before it, whose tickets nobody waits for yet, are told to
+    /// look at the queue before they fall asleep.
+    fn leave_lead(&self) {
+        let mut queue = self.queue();
+        queue.led = false;
+        for next in &queue.pending {
+            let mut call = next.slot.call();
+            let asleep = matches!(*call, Call::Asleep);
+            *call = Call::Wake;
+            if asleep {
+                next.slot.called.notify_one();
+                return;
+            }
+        }
+    }
+}
+
+/// A place in the queue.
+#[derive(Debug)]
+pub(crate) struct PendingSlot(Arc<Slot>);
+
+/// Ends the lead even if appending panics: then those who wait can go on, and see the error.
+struct Lead<'a>(&'a Group);
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        self.0.leave_lead();
+    }
+}
+
+/// A submitted batch. It is appended when somebody waits for it or for a batch behind it; dropping the ticket does not take
+/// it back.
+#[derive(Debug)]
+#[must_use = "a submitted batch is appended when somebody waits"]
+pub struct Ticket<'a> {
+    journal: &'a Journal,
+    slot: PendingSlot,
+}
+
+impl<'a> Ticket<'a> {
+    pub(crate) fn new(journal: &'a Journal, slot: PendingSlot) -> Ticket<'a> {
+        Ticket { journal, slot }
+    }
+
+    /// Waits until the batch is as durable as the policy promises.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn wait(self) -> Answer {
+        let slot = self.slot.0;
+        loop {
+            let mut call = slot.call();
+            match std::mem::replace(&mut *call, Call::Taken) {
+                Call::Done(answer) => return *answer,
+                Call::Taken => return Err(lost()),
+                Call::Idle | Call::Asleep | Call::Wake => *call = Call::Idle,
+            }
+            drop(call);
+            if let Some(pending) = self.journal.group().take_lead() {
+                let lead = Lead(self.journal.group());
+                self.journal.lead(pending);
+                drop(lead);
+                continue;
+            }
+            let mut call = slot.call();
+            if matches!(*call, Call::Idle) {
+                *call = Call::Asleep;
+            }
+            while matches!(*call, Call::Asleep) {
+                call = slot.called.wait(call).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+fn lost() -> AppendError {
+    let error = Error::new(ErrorKind::Poisoned, "T0310", "the batch's answer was lost in a panic of another thread");
+    AppendError { error, batch: Batch::new() }
+}

@@ -1,0 +1,224 @@
+use crate::error::{Error, Result};
+use crate::log::cursor::Cursor;
+use crate::log::listing::Listing;
+use crate::log::position::Position;
+use crate::log::run_index::RunIndex;
+use crate::log::segment::Segment;
+use crate::storage::{OpenMode, Storage};
+use crate::{ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable};
+use taffrail_log_format::{Step, layout};
+
+/// What a writer knows of the end of the log: where it is, which types and runs there are.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The newest segment, open for writing.
+    pub(crate) segment: Segment,
+    /// Where the next frame goes.
+    pub(crate) position: Position,
+    /// All types of the log.
+    pub(crate) types: TypeTable,
+    /// All runs of the log.
+    pub(crate) runs: RunIndex,
+    /// The newest segment's footer in the making; `None` where its beginning has not been read.
+    pub(crate) footer: Option<FooterBuilder>,
+    /// Whether the newest segment ends with its seal: a new one has to be made before the next event.
+    pub(crate) sealed: bool,
+    /// Bytes of frames that had to be read because no hint covered them.
+    pub(crate) read_bytes: u64,
+}
+
+impl Head {
+    /// Opens the newest segment and reads what leads up to its end: from the run index on where that can be trusted, else
+    /// from the footers of all segments.
+    pub(crate) fn attach(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Head> {
+        let hint = RunIndex::load(storage)?.filter(|(_, position, _)| position.place() <= end);
+        let Some((runs, position, types)) = hint else { return Head::rebuild(storage, end) };
+        let segment = Segment::open(storage, position.segment, OpenMode::Write)?;
+        let mut head = Head { segment, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
+        head.sealed = head.ends_with_seal()?;
+        head.catch_up(storage, end)?;
+        Ok(head)
+    }
+
+    /// Throws the run index away and reads the whole log's footers again.
+    pub(crate) fn rebuild(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Head> {
+        let lowest = Listing::read(storage)?.segments.first().map_or(end.0, |(number, _)| *number);
+        let mut head = Head::at_start_of(storage, lowest)?;
+        head.catch_up(storage, end)?;
+        Ok(head)
+    }
+
+    /// Whether the frame before the position is the segment's seal.
+    fn ends_with_seal(&self) -> Result<bool> {
+        let kind = self.segment.frame_at(self.position.last_frame, |frame| frame.header.kind)?;
+        Ok(kind == Some(Kind::SEAL))
+    }
+
+    /// Stands before the first frame of a segment.
+    fn at_start_of(storage: &dyn Storage, number: SegmentNumber) -> Result<Head> {
+        let segment = Segment::open(storage, number, OpenMode::Write)?;
+        let position = start_of(&segment);
+        let footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
+        let (types, runs) = (TypeTable::new(), RunIndex::default());
+        Ok(Head { segment, position, types, runs, footer, sealed: false, read_bytes: 0 })
+    }
+
+    /// The log.
+    pub(crate) fn log_id(&self) -> LogId {
+        self.segment.header.log_id
+    }
+
+    /// Reads on to the end of the log, over segments that other processes have begun since.
+    pub(crate) fn catch_up(&mut self, storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<()> {
+        while self.position.segment < end.0 {
+            self.finish_sealed()?;
+            self.enter(storage, self.position.segment.next())?;
+        }
+        if self.position.offset < end.1 {
+            self.read_frames(end.1, true)?;
+        }
+        if self.position.place() == end {
+            return Ok(());
+        }
+        let message = format!("the log ends at {:#x}, but was released at {:#x}", self.position.offset, end.1);
+        Err(Error::new(ErrorKind::Damaged, "T0308", message)
+            .segment(self.position.segment)
+            .offset(self.position.offset)
+            .hint("taffrail log verify"))
+    }
+
+    /// Reads the rest of a sealed segment: its footer, if that is good and nothing but the footer is needed; else its frames.
+    fn finish_sealed(&mut self) -> Result<()> {
+        if self.position.offset == layout::FIRST_FRAME
+            && let Some((_, footer)) = self.segment.footer()?
+            && let Some(runs) = &footer.runs
+        {
+            self.runs.absorb(self.position.segment, runs);
+            self.position.next_seq = footer.next_seq;
+            self.position.time_max_ns = self.position.time_max_ns.max(footer.time_max_ns);
+            self.types = footer.types;
+            return Ok(());
+        }
+        self.read_frames(u64::MAX, false)
+    }
+
+    fn enter(&mut self, storage: &dyn Storage, number: SegmentNumber) -> Result<()> {
+        let segment = Segment::open(storage, number, OpenMode::Write)?;
+        let mut position = start_of(&segment);
+        if segment.header.log_id != self.log_id() || position.next_seq < self.position.next_seq {
+            let message = format!("segment {number} does not continue segment {}", self.position.segment);
+            return Err(Error::new(ErrorKind::Damaged, "T0304", message).segment(number).hint("taffrail log verify"));
+        }
+        position.time_max_ns = position.time_max_ns.max(self.position.time_max_ns);
+        self.footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
+        self.segment = segment;
+        self.position = position;
+        self.sealed = false;
+        Ok(())
+    }
+
+    /// Reads the segment's frames up to an offset. `strict` stops at damage; otherwise reading goes on behind it, since
+    /// damage in an older segment does not stop appending.
+    fn read_frames(&mut self, limit: u64, strict: bool) -> Result<()> {
+        let mut cursor = Cursor::new(&self.segment, self.position.offset, Some(self.position.next_seq)).limited(limit);
+        if self.position.offset > layout::FIRST_FRAME {
+            cursor.scanner.assume_gaps(self.segment.gaps()?);
+        }
+        loop {
+            let number = self.position.segment;
+            match cursor.step()? {
+                Step::Frame(frame) => {
+                    let payload = frame.payload();
+                    let header = frame.header;
+                    if header.kind == Kind::TYPE_TABLE
+                        && let Ok(table) = TypeTable::decode(&payload)
+                    {
+                        self.types = table;
+                    }
+                    self.position.offset = frame.offset;
+                    self.sealed = header.kind == Kind::SEAL;
+                    self.read_bytes += header.frame_len();
+                    self.accept(&header, frame.header_bytes(), &payload);
+                }
+                Step::Bad { defect, .. } if strict => {
+                    return Err(Error::new(ErrorKind::Damaged, "T0308", format!("the log is damaged: {defect}"))
+                        .segment(number)
+                        .offset(defect.offset)
+                        .hint("taffrail log verify"));
+                }
+                Step::Bad { defect, header } => {
+                    self.footer = None;
+                    if !cursor.skip_bad(defect.kind, header)? {
+                        return Ok(());
+                    }
+                }
+                Step::Free | Step::End | Step::NeedBytes(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Moves behind a frame that was written or read.
+    fn moved(&mut self, header: &Header, offset: u64, header_crc: u32) {
+        let position = &mut self.position;
+        position.offset = offset + header.frame_len();
+        position.last_frame = offset;
+        position.last_frame_crc = header_crc;
+        if header.kind.takes_seq() {
+            position.next_seq = header.seq.next();
+            position.time_max_ns = position.time_max_ns.max(header.time_ns);
+        }
+    }
+
+    /// The footer of the newest segment, for sealing it: from what has been gathered, or by reading the segment again.
+    pub(crate) fn footer(&mut self) -> Result<Footer> {
+        let origin = self.segment.header.origin;
+        if let Some(footer) = self.footer.take() {
+            return Ok(footer.finish(origin));
+        }
+        let start = start_of(&self.segment);
+        let mut footer = FooterBuilder::new(start.next_seq, start.time_max_ns);
+        let mut cursor = Cursor::new(&self.segment, start.offset, Some(start.next_seq)).limited(self.position.offset);
+        loop {
+            match cursor.step()? {
+                Step::Frame(frame) => {
+                    footer.observe(&frame.header, frame.header_bytes(), frame.offset, &frame.payload());
+                }
+                Step::Bad { defect, header } => {
+                    if !cursor.skip_bad(defect.kind, header)? {
+                        break;
+                    }
+                }
+                Step::Free | Step::End | Step::NeedBytes(_) => break,
+            }
+        }
+        Ok(footer.finish(origin))
+    }
+
+    /// Takes a frame that has been encoded for the present position, and moves behind it.
+    pub(crate) fn accept(&mut self, header: &Header, header_bytes: &[u8], payload: &[u8]) {
+        let offset = self.position.offset;
+        if header.kind == Kind::TYPE_REGISTERED
+            && let Ok(registered) = TypeRegistered::decode(payload)
+        {
+            let _known_already = self.types.register(registered);
+        }
+        self.runs.observe(self.position.segment, header, offset, payload);
+        if let Some(footer) = &mut self.footer {
+            footer.observe(header, header_bytes, offset, payload);
+        }
+        let crc = header_bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        self.moved(header, offset, crc);
+    }
+}
+
+/// The place before the first frame of a segment.
+fn start_of(segment: &Segment) -> Position {
+    Position {
+        segment: segment.header.number,
+        offset: layout::FIRST_FRAME,
+        next_seq: segment.header.first_seq,
+        time_max_ns: segment.header.time_floor_ns,
+        last_frame: layout::FIRST_FRAME,
+        last_frame_crc: 0,
+    }
+}

@@ -1,0 +1,304 @@
+use crate::error::Result;
+use crate::log::batch::{AppendError, Appended, Batch, Expect};
+use crate::log::group::{Group, Pending, Ticket};
+use crate::log::options::{Options, SyncPolicy};
+use crate::log::writer::{Writer, no_run};
+use crate::storage::{Disk, Storage};
+use crate::{Kind, LogId, Mark, RunOpened, Seq, TypeEntry};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A store, open for appending. Cheap to share: appends from many threads share writes and syncs.
+///
+/// By default other processes may append to the same store: the lock is taken for each group of appends and released
+/// behind it. A failed write or sync poisons the journal for good; open the store again to go on.
+#[derive(Debug)]
+pub struct Journal {
+    writer: Mutex<Writer>,
+    group: Group,
+    options: Options,
+    log_id: LogId,
+    durable: AtomicU64,
+}
+
+impl Journal {
+    /// Options for opening a store.
+    #[must_use]
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// The log's id.
+    #[must_use]
+    pub fn log_id(&self) -> LogId {
+        self.log_id
+    }
+
+    /// The highest durable seq that this journal knows of; 0 for none.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Appends a batch, and returns when it is as durable as the policy promises.
+    ///
+    /// # Errors
+    /// Hands the batch back, with: `Conflict` where a run is not as expected; `NotFound` for an unknown run; `Invalid` for a
+    /// batch that can not be stored; `Locked` past the timeout; `Io` where the disk is full (nothing was written);
+    /// `Poisoned` or `Io` where the write or the sync failed (then it is unknown whether the batch will be there).
+    pub fn append(&self, batch: Batch) -> std::result::Result<Appended, AppendError> {
+        if self.options.exclusive && self.options.sync != SyncPolicy::Always {
+            return self.append_buffered(batch);
+        }
+        self.submit(batch).wait()
+    }
+
+    /// Puts a batch into the queue and returns a ticket. The batch is appended when somebody waits: for this ticket, for
+    /// another one, or in [`Journal::append`].
+    pub fn submit(&self, batch: Batch) -> Ticket<'_> {
+        Ticket::new(self, self.group.push(batch))
+    }
+
+    fn append_buffered(&self, batch: Batch) -> std::result::Result<Appended, AppendError> {
+        let mut writer = self.writer();
+        let mut append = || {
+            writer.begin()?;
+            let appended = writer.place(&batch)?;
+            if !writer.may_buffer() {
+                writer.flush()?;
+            }
+            if writer.wants_sync() {
+                writer.flush()?;
+                writer.sync()?;
+                writer.publish();
+            }
+            Ok(appended)
+        };
+        let result = append();
+        let durable = writer.durable();
+        self.durable.fetch_max(durable, Ordering::AcqRel);
+        result.map(|appended| Appended { durable, ..appended }).map_err(|error| AppendError { error, batch })
+    }
+
+    /// Appends what is in the queue as one group: one write, one sync. Called by the thread that leads.
+    pub(crate) fn lead(&self, pending: Vec<Pending>) {
+        let mut writer = self.writer();
+        let mut results = self.commit(&mut writer, &pending);
+        let durable = writer.durable();
+        self.durable.fetch_max(durable, Ordering::AcqRel);
+        drop(writer);
+        for (pending, result) in pending.into_iter().zip(results.drain(..)) {
+            pending.answer(result.map(|appended| Appended { durable, ..appended }));
+        }
+    }
+
+    fn commit(&self, writer: &mut Writer, pending: &[Pending]) -> Vec<Result<Appended>> {
+        if let Err(error) = writer.begin() {
+            return pending.iter().map(|_| Err(error.clone())).collect();
+        }
+        let mut results: Vec<Result<Appended>> = Vec::with_capacity(pending.len());
+        for item in pending {
+            results.push(match writer.poison() {
+                None => writer.place(item.batch()),
+                Some(poison) => Err(poison.clone()),
+            });
+        }
+        let finished = self.finish(writer);
+        if let Err(error) = finished {
+            for result in &mut results {
+                // Batches before a rotation may be durable all the same; what is reported lost is never assumed kept.
+                if result.is_ok() {
+                    *result = Err(error.clone());
+                }
+            }
+        }
+        results
+    }
+
+    /// Ends a group: write, sync if the policy wants it, watermark if nobody waits, lock.
+    fn finish(&self, writer: &mut Writer) -> Result<()> {
+        if let Some(poison) = writer.poison() {
+            return Err(poison.clone());
+        }
+        writer.flush()?;
+        if writer.wants_sync() {
+            writer.sync()?;
+            if self.group.is_empty() {
+                writer.publish();
+            }
+        }
+        writer.end()
+    }
+
+    /// Under [`SyncPolicy::Interval`]: syncs if the interval is over. To be called now and then; the async handle does.
+    ///
+    /// # Errors
+    /// `Io`, `Locked`, `Poisoned`.
+    pub fn tick(&self) -> Result<()> {
+        self.with_writer(|writer| {
+            if writer.wants_sync() {
+                writer.flush()?;
+                writer.sync()?;
+                writer.publish();
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes everything durable that has been appended, whatever the policy.
+    ///
+    /// # Errors
+    /// `Io`, `Locked`, `Poisoned`.
+    pub fn sync(&self) -> Result<u64> {
+        self.with_writer(|writer| {
+            writer.flush()?;
+            if writer.durable() < writer.head_seq() {
+                writer.sync()?;
+            }
+            writer.publish();
+            Ok(writer.durable())
+        })
+    }
+
+    /// Makes everything durable and leaves the store in order. Dropping a journal does the same, but can not tell of a
+    /// failure.
+    ///
+    /// # Errors
+    /// `Io`, `Locked`, `Poisoned`.
+    pub fn close(self) -> Result<()> {
+        self.writer().close()
+    }
+
+    fn with_writer<T>(&self, act: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        let mut writer = self.writer();
+        writer.begin()?;
+        let value = act(&mut writer);
+        self.durable.fetch_max(writer.durable(), Ordering::AcqRel);
+        let ended = if writer.poison().is_none() { writer.end() } else { Ok(()) };
+        value.and_then(|value| ended.map(|()| value))
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A panic while the writer was at work is a bug of ours; its buffer may hold half a batch, which encoding never
+        // lets reach the file, so going on is safe and poisoning the process is not needed.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// A run that exists, by its name.
+    ///
+    /// # Errors
+    /// `NotFound`; `Io`, `Locked`, `Poisoned`.
+    pub fn run(&self, name: &str) -> Result<Run<'_>> {
+        let tip = self.with_writer(|writer| writer.find_run(name))?.ok_or_else(|| no_run(name))?;
+        Ok(Run { journal: self, name: name.to_owned(), number: tip.run, revision: tip.revision })
+    }
+
+    /// A run by its name, made if it does not exist.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that no run can have; `Io`, `Locked`, `Poisoned`.
+    pub fn run_or_create(&self, name: &str) -> Result<Run<'_>> {
+        if let Some(tip) = self.with_writer(|writer| writer.find_run(name))? {
+            return Ok(Run { journal: self, name: name.to_owned(), number: tip.run, revision: tip.revision });
+        }
+        let mut batch = Batch::new();
+        let opened = RunOpened { name: name.to_owned(), parent: None };
+        batch.open_run(opened);
+        match self.append(batch) {
+            Ok(appended) => {
+                Ok(Run { journal: self, name: name.to_owned(), number: appended.last, revision: appended.revision })
+            }
+            // Somebody else has made it meanwhile.
+            Err(failed) if failed.error.kind() == crate::ErrorKind::Conflict => self.run(name),
+            Err(failed) => Err(failed.error),
+        }
+    }
+
+    /// Records a named position: behind what has been appended so far, of the store or of one run.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn mark(&self, run: Option<&str>, mark: &Mark) -> Result<Appended> {
+        let mut batch = Batch::new();
+        let run = run.map(|name| batch.run(name, Expect::Any));
+        batch.own(run, Kind::MARK, true, &mark.encode());
+        Ok(self.append(batch)?)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Whoever needs to know calls close; what was acknowledged is durable without it.
+        let _unknowable_here = if writer.is_closed() { Ok(()) } else { writer.close() };
+    }
+}
+
+impl Options {
+    /// Opens the store in a directory.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none and [`Options::create`] was not given; `Damaged` where acknowledged events are damaged
+    /// or missing (nothing is changed then); `Incompatible`, `Locked`, `Io`.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Journal> {
+        let disk = Disk::new(path.as_ref());
+        self.open_on(Arc::new(disk))
+    }
+
+    /// Opens the store on any storage.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open_on(self, storage: Arc<dyn Storage>) -> Result<Journal> {
+        let writer = Writer::open(storage, self.clone())?;
+        let (log_id, durable) = (writer.log_id(), AtomicU64::new(writer.durable()));
+        Ok(Journal { writer: Mutex::new(writer), group: Group::default(), options: self, log_id, durable })
+    }
+}
+
+/// A run of an open journal.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    journal: &'a Journal,
+    name: String,
+    number: Seq,
+    revision: u32,
+}
+
+impl Run<'_> {
+    /// The run's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The run's number: the seq of its first event.
+    #[must_use]
+    pub fn number(&self) -> Seq {
+        self.number
+    }
+
+    /// The revision that the run had when it was looked up.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        self.revision
+    }
+
+    /// Appends events of one type as a batch.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_raw(&self, expect: Expect, entry: &Arc<TypeEntry>, payloads: &[&[u8]]) -> Result<Appended> {
+        let mut batch = Batch::new();
+        let run = batch.run(self.name.clone(), expect);
+        for payload in payloads {
+            batch.event(Some(run), entry, payload);
+        }
+        Ok(self.journal.append(batch)?)
+    }
+}

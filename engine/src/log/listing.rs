@@ -1,0 +1,70 @@
+use crate::error::{Error, Result};
+use crate::log::paths;
+use crate::storage::{EntryKind, Storage};
+use crate::{ErrorKind, SegmentNumber};
+use std::io;
+
+/// The segments of a store as its directory lists them: the listing is the manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Segment numbers with file lengths, ascending.
+    pub segments: Vec<(SegmentNumber, u64)>,
+    /// Other files in the directory of segments.
+    pub strays: Vec<String>,
+}
+
+impl Listing {
+    /// Lists a store's segments.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no store; `Io`.
+    pub fn read(storage: &dyn Storage) -> Result<Listing> {
+        let entries = match storage.list(paths::SEGMENTS) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(no_store());
+            }
+            Err(error) => return Err(Error::io("cannot list the segments", error)),
+        };
+        let mut listing = Listing::default();
+        for entry in entries {
+            match SegmentNumber::from_file_name(&entry.name) {
+                Some(number) if entry.kind == EntryKind::File => listing.segments.push((number, entry.len_bytes)),
+                _ => listing.strays.push(entry.name),
+            }
+        }
+        listing.segments.sort_unstable();
+        Ok(listing)
+    }
+
+    /// The newest segment.
+    #[must_use]
+    pub fn newest(&self) -> Option<SegmentNumber> {
+        self.segments.last().map(|(number, _)| *number)
+    }
+
+    /// The segment before another one in the listing.
+    #[must_use]
+    pub fn before(&self, number: SegmentNumber) -> Option<SegmentNumber> {
+        let position = self.segments.partition_point(|(other, _)| *other < number);
+        self.segments[..position].last().map(|(other, _)| *other)
+    }
+
+    /// Whether a segment's file is there.
+    #[must_use]
+    pub fn has(&self, number: SegmentNumber) -> bool {
+        self.segments.binary_search_by_key(&number, |(other, _)| *other).is_ok()
+    }
+
+    /// The segments whose predecessor's file is not there, with that predecessor's number; the lowest one excepted.
+    pub fn holes(&self) -> impl Iterator<Item = (SegmentNumber, SegmentNumber)> {
+        self.segments.windows(2).filter_map(|pair| {
+            let (before, after) = (pair[0].0, pair[1].0);
+            (before.next() != after).then_some((after, before.next()))
+        })
+    }
+}
+
+pub(crate) fn no_store() -> Error {
+    Error::new(ErrorKind::NotFound, "T0110", "there is no store here").hint("taffrail store init")
+}

@@ -1,0 +1,33 @@
+//! The log: appending, recovery, reading.
+//!
+//! Nothing here knows what an event means: a payload is bytes.
+
+mod batch;
+mod create;
+mod cursor;
+mod group;
+mod head;
+mod journal;
+mod listing;
+mod lock;
+mod options;
+mod paths;
+mod position;
+mod quarantine;
+mod recovery;
+mod run_index;
+mod run_index_file;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod watermark;
+mod writer;
+
+pub use batch::{AppendError, Appended, Batch, BatchRun, Expect};
+pub use group::Ticket;
+pub use journal::{Journal, Run};
+pub use listing::Listing;
+pub use lock::LockState;
+pub use options::{Options, SyncPolicy};
+pub use recovery::RecoveryPlan;
+pub use segment::Segment;

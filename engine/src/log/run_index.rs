@@ -1,0 +1,147 @@
+//! Which runs there are, and where each of them stands.
+//!
+//! Two levels: a sorted file (`runs.idx`) that is complete up to some place of the log, and in memory what has been seen
+//! behind that place. The file is a hint: it names the frame that it ends with, each of its records has a CRC, the name of
+//! a run is compared with its `RunOpened` frame, and anything wrong makes it be thrown away and built again from the footers.
+
+use crate::error::{Error, Result};
+use crate::log::paths;
+use crate::log::position::Position;
+use crate::log::run_index_file::{IndexFile, Record, name_hash, write_index_file};
+use crate::log::segment::Segment;
+use crate::storage::{OpenMode, Storage};
+use crate::{Header, Kind, LogId, RunEntry, RunOpened, SegmentNumber, Seq, TypeTable};
+use std::collections::BTreeMap;
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunTip {
+    /// The run's number: the seq of its first event.
+    pub(crate) run: Seq,
+    /// Its revision.
+    pub(crate) revision: u32,
+    /// Its last event.
+    pub(crate) last: Seq,
+}
+
+#[derive(Clone, Debug)]
+struct Opened {
+    run: Seq,
+    at: (SegmentNumber, u64),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct RunIndex {
+    base: Option<IndexFile>,
+    names: BTreeMap<String, Opened>,
+    tips: BTreeMap<Seq, RunTip>,
+}
+
+impl RunIndex {
+    /// Most runs that are kept in memory before they are merged into the file.
+    const MOST_IN_MEMORY: usize = 1 << 16;
+
+    /// The index file of a store if it can be trusted, with the place up to which it is complete and the types up to there.
+    pub(crate) fn load(storage: &dyn Storage) -> Result<Option<(RunIndex, Position, TypeTable)>> {
+        let Some((file, position, types)) = IndexFile::open(storage)? else { return Ok(None) };
+        let index = RunIndex { base: Some(file), ..RunIndex::default() };
+        Ok(Some((index, position, types)))
+    }
+
+    /// Takes a frame.
+    pub(crate) fn observe(&mut self, segment: SegmentNumber, header: &Header, offset: u64, payload: &[u8]) {
+        let Some(run) = header.run else { return };
+        if header.kind == Kind::RUN_OPENED
+            && let Ok(opened) = RunOpened::decode(payload)
+        {
+            self.names.insert(opened.name, Opened { run, at: (segment, offset) });
+        }
+        self.tips.insert(run, RunTip { run, revision: header.revision, last: header.seq });
+    }
+
+    /// Takes what a footer tells of a segment.
+    pub(crate) fn absorb(&mut self, segment: SegmentNumber, runs: &BTreeMap<Seq, RunEntry>) {
+        for (run, entry) in runs {
+            self.tips.insert(*run, RunTip { run: *run, revision: entry.revision, last: entry.last });
+            if let Some(name) = &entry.name {
+                self.names.insert(name.clone(), Opened { run: *run, at: (segment, entry.first_offset) });
+            }
+        }
+    }
+
+    /// The run of a name.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn find(&self, storage: &dyn Storage, name: &str) -> Result<Option<RunTip>> {
+        if let Some(opened) = self.names.get(name) {
+            return Ok(self.tips.get(&opened.run).copied());
+        }
+        let Some(base) = &self.base else { return Ok(None) };
+        for record in base.records_of(name_hash(name))? {
+            if name_of(storage, &record)?.as_deref() == Some(name) {
+                let tip = RunTip { run: record.run, revision: record.revision, last: record.last };
+                return Ok(Some(self.tips.get(&record.run).copied().unwrap_or(tip)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether it is time to merge memory into the file.
+    pub(crate) fn is_large(&self) -> bool {
+        self.tips.len() > Self::MOST_IN_MEMORY
+    }
+
+    /// Merges memory into a new file that is complete up to `position`. The caller holds the store's lock.
+    ///
+    /// # Errors
+    /// `Io`; the index in memory stays as it was, so a caller may pass over it.
+    pub(crate) fn save(
+        &mut self,
+        storage: &dyn Storage,
+        log_id: LogId,
+        position: &Position,
+        types: &TypeTable,
+    ) -> Result<()> {
+        let mut records = match &self.base {
+            Some(base) => base.all()?,
+            None => Vec::new(),
+        };
+        records.extend(self.names.iter().map(|(name, opened)| Record {
+            name_hash: name_hash(name),
+            run: opened.run,
+            last: opened.run,
+            opened_at: opened.at,
+            revision: 1,
+        }));
+        for record in &mut records {
+            if let Some(tip) = self.tips.get(&record.run) {
+                (record.last, record.revision) = (tip.last, tip.revision);
+            }
+        }
+        records.sort_unstable_by_key(|record| (record.name_hash, record.run));
+        records.dedup_by_key(|record| record.run);
+        write_index_file(storage, log_id, position, types, &records)?;
+        if let Some((file, _, _)) = IndexFile::open(storage)? {
+            *self = RunIndex { base: Some(file), ..RunIndex::default() };
+        }
+        Ok(())
+    }
+}
+
+/// The name in the `RunOpened` frame that a record points at; `None` if there is no such frame, for the record is a hint.
+fn name_of(storage: &dyn Storage, record: &Record) -> Result<Option<String>> {
+    let (number, offset) = record.opened_at;
+    let file = match storage.open(&paths::segment(number), OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("cannot open a segment", error).segment(number)),
+    };
+    let segment = Segment::read(file.into(), number)?;
+    let name = segment.frame_at(offset, |frame| {
+        let is_opening = frame.header.kind == Kind::RUN_OPENED && frame.header.run == Some(record.run);
+        is_opening.then(|| RunOpened::decode(&frame.payload()).ok().map(|opened| opened.name)).flatten()
+    })?;
+    Ok(name.flatten())
+}

@@ -1,0 +1,3 @@
+//! Tests of the log that need no command line.
+
+mod appending;

@@ -1,0 +1,103 @@
+//! An open file of a [`super::Disk`].
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::storage::StorageFile;
+
+/// The largest page any kernel of today uses, and a multiple of every smaller one.
+#[cfg(target_os = "linux")]
+const PAGE_BYTES_MAX: u64 = 65_536;
+
+/// A regular file of a real file system. Dropping it closes it and frees its lock.
+#[derive(Debug)]
+pub(super) struct DiskFile {
+    file: File,
+}
+
+impl DiskFile {
+    /// Takes an open regular file.
+    pub(super) fn new(file: File) -> DiskFile {
+        DiskFile { file }
+    }
+
+    /// Advice about a range; a length of 0 means to the end.
+    #[cfg(target_os = "linux")]
+    fn advise(&self, offset: u64, len_bytes: u64, advice: rustix::fs::Advice) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.file, offset, std::num::NonZeroU64::new(len_bytes), advice)?)
+    }
+}
+
+impl StorageFile for DiskFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn len_bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        self.file.set_len(len_bytes)
+    }
+
+    // The standard library asks macOS for F_FULLFSYNC here, which plain fsync would not.
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn drop_cached(&self, offset: u64, len_bytes: u64) -> io::Result<()> {
+        // The kernel keeps a page that the range covers only in part, so the range grows to whole pages. Dropping a
+        // clean page too many costs one read.
+        let start = offset - offset % PAGE_BYTES_MAX;
+        let end = offset.checked_add(len_bytes).and_then(|end| end.checked_next_multiple_of(PAGE_BYTES_MAX));
+        let len_bytes = match end {
+            Some(end) if len_bytes != 0 => end - start,
+            _ => 0,
+        };
+        self.advise(start, len_bytes, rustix::fs::Advice::DontNeed)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn drop_cached(&self, _offset: u64, _len_bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn will_read(&self, offset: u64, len_bytes: u64) {
+        #[cfg(target_os = "linux")]
+        let _advice_may_fail = self.advise(offset, len_bytes, rustix::fs::Advice::WillNeed);
+        #[cfg(not(target_os = "linux"))]
+        let _no_such_advice = (offset, len_bytes);
+    }
+
+    fn start_writeback(&self, offset: u64, len_bytes: u64) {
+        // DONTNEED begins writing the dirty pages of a range without waiting, then drops those that are clean: the
+        // nearest thing to sync_file_range that needs no unsafe call.
+        #[cfg(target_os = "linux")]
+        let _advice_may_fail = self.advise(offset, len_bytes, rustix::fs::Advice::DontNeed);
+        #[cfg(not(target_os = "linux"))]
+        let _no_such_advice = (offset, len_bytes);
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.file.unlock()
+    }
+}

@@ -1,0 +1,29 @@
+# The recipes people and the continuous integration share. `just --list` tells what there is.
+
+# List the recipes.
+default:
+    @just --list
+
+# Everything a change has to pass: format, lints, documentation, dependencies, tests.
+check:
+    .ci/check
+
+# The tests alone.
+test *ARGS:
+    cargo test --workspace --all-features {{ARGS}}
+
+# The simulated machine's tests, on one seed.
+sim SEED:
+    TAFFRAIL_SIM_SEED={{SEED}} cargo test --workspace --all-features sim -- --nocapture
+
+# Every fuzz target, for SECS seconds each.
+fuzz SECS:
+    cd fuzz && for target in $(cargo +nightly fuzz list); do cargo +nightly fuzz run "$target" -- -max_total_time={{SECS}}; done
+
+# The benchmarks.
+bench *ARGS:
+    cargo bench --workspace --all-features {{ARGS}}
+
+# Write new golden files. Existing ones are never changed: the tests refuse that.
+bless:
+    TAFFRAIL_BLESS=1 cargo test --workspace --all-features
