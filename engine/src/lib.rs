@@ -17,6 +17,7 @@ pub mod storage;
 pub use error::{Error, ErrorKind, Location, Result};
 #[cfg(feature = "tokio")]
 pub use handle::{AsyncFollow, AsyncJournal};
+pub use log::repair;
 pub use log::{
     AppendError, Appended, Batch, BatchRun, Events, Expect, Follow, Journal, Listing, LockState, Options, Query,
     Reader, Record, RecoveryPlan, Run, RunSummary, Segment, SyncPolicy, Ticket,

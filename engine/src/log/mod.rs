@@ -21,6 +21,7 @@ mod query;
 mod reader;
 mod record;
 mod recovery;
+pub mod repair;
 mod resolve;
 mod run_index;
 mod run_index_file;

@@ -3,3 +3,4 @@
 mod appending;
 mod model;
 mod reading;
+mod repairing;
