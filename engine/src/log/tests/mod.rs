@@ -1,3 +1,8 @@
 //! Tests of the log that need no command line.
 
 mod appending;
+mod damage_kit;
+mod flipping;
+mod lock_rot;
+mod surgery;
+mod tails;
