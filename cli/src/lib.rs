@@ -12,9 +12,12 @@ pub mod exit;
 pub mod human;
 pub mod line;
 pub mod locate;
+pub mod network;
 pub mod output;
 pub mod problem;
 pub mod progress;
+pub mod settings;
+pub mod store;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -14,8 +14,8 @@ pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};
 pub use log::{
-    AppendError, Appended, Batch, BatchRun, Expect, Journal, Listing, LockState, Options, RecoveryPlan, Run, Segment,
-    SyncPolicy, Ticket,
+    AppendError, Appended, Batch, BatchRun, Expect, Journal, Listing, LockState, Opening, Options, Owner, RecoveryPlan,
+    Run, Segment, StoreInfo, SyncPolicy, Ticket,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{

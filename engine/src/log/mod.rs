@@ -7,6 +7,7 @@ mod create;
 mod cursor;
 mod group;
 mod head;
+mod info;
 mod journal;
 mod listing;
 mod lock;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use batch::{AppendError, Appended, Batch, BatchRun, Expect};
 pub use group::Ticket;
+pub use info::{Opening, Owner, StoreInfo};
 pub use journal::{Journal, Run};
 pub use listing::Listing;
 pub use lock::LockState;
