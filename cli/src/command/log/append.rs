@@ -75,7 +75,7 @@ impl Append {
     /// Appends the events and acknowledges them.
     ///
     /// # Errors
-    /// T0147, T0142, T0146 for the input, with its line; T0141, T0145 and what else appending says.
+    /// T0147, T0142, T0150 for the input, with its line; T0141, T0145 and what else appending says.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         context.output.require("log append", &Format::TEXT)?;
         let store = Store::locate_directory(context, "log append")?;

@@ -48,7 +48,7 @@ impl Event {
     /// The event of a line.
     ///
     /// # Errors
-    /// T0147 with the column; T0142, T0146 for names.
+    /// T0147 with the column; T0142, T0150 for names.
     pub fn of_line(line: &[u8], number: u64, defaults: Defaults<'_>) -> Result<Self, Box<Problem>> {
         let not_json = |column: usize, reason: &str| {
             let problem = Problem::new(codes::T0147, Exit::Usage, reason)
@@ -78,7 +78,7 @@ impl Event {
     /// The event of a command line.
     ///
     /// # Errors
-    /// T0147 with the column; T0142, T0146 for names.
+    /// T0147 with the column; T0142, T0150 for names.
     pub fn of_arguments(run: &str, kind: &str, data: &str) -> Result<Self, Box<Problem>> {
         let payload = payload(data).map_err(|(column, reason)| {
             Problem::new(codes::T0147, Exit::Usage, format!("the data is not JSON: {reason}"))
@@ -96,7 +96,7 @@ impl Event {
         let Self { run, kind, .. } = self;
         if kind == "taffrail" || kind.starts_with("taffrail.") {
             let message = format!("the type {kind:?} is reserved: its events pass the rules of runs");
-            return Err(Box::new(Problem::new(codes::T0146, Exit::Refused, message).hint("taffrail explain T0146")));
+            return Err(Box::new(Problem::new(codes::T0150, Exit::Refused, message).hint("taffrail explain T0150")));
         }
         let message = if !TypeEntry::json(kind).is_valid() {
             format!("{kind:?} is no name for a type: 1 to 64 of a-z 0-9 _ . -")
@@ -260,7 +260,7 @@ mod tests {
             (r#"{"data":"\ud800"}"#, "T0147", "line 7, column 16"),
             (r#"{"type":"Deploy"}"#, "T0142", "line 7"),
             (r#"{"run":"a\nb"}"#, "T0142", "line 7"),
-            (r#"{"type":"taffrail.run"}"#, "T0146", "line 7"),
+            (r#"{"type":"taffrail.run"}"#, "T0150", "line 7"),
         ] {
             assert_eq!(event(line), Err((code.to_owned(), Some(place.to_owned()))), "{line}");
         }
