@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use taffrail::config::StoreConfig;
-use taffrail::storage::Disk;
-use taffrail::{Error, Journal};
+use taffrail::storage::{Disk, OpenMode, Storage, StorageFile};
+use taffrail::{Error, Journal, Reader};
 
 use crate::codes;
 use crate::command::Context;
@@ -66,6 +66,39 @@ impl Store {
         let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
         let settings = Settings::load(flags, &self.disk)?;
         settings.options().open_on(Arc::clone(&self.disk) as Arc<_>).map_err(|error| self.problem(&error).into())
+    }
+
+    /// Opens the store, or the lone segment, for reading.
+    ///
+    /// # Errors
+    /// What the engine says; T0149 for a bundle.
+    pub fn reader(&self) -> Result<Reader, Failure> {
+        let reader = match self.location.kind {
+            StoreKind::Directory => Reader::open_on(Arc::clone(&self.disk) as Arc<_>),
+            StoreKind::Segment => Reader::lone(self.segment_file()?),
+            StoreKind::Bundle => {
+                let message = "this is neither a store's directory nor a segment file (*.seg)";
+                return Err(Problem::new(codes::T0149, Exit::Usage, message)
+                    .at(self.location.path.display().to_string())
+                    .hint("taffrail explain T0149")
+                    .into());
+            }
+        };
+        reader.map_err(|error| self.problem(&error).into())
+    }
+
+    /// The file of a lone segment.
+    ///
+    /// # Errors
+    /// T0309.
+    pub fn segment_file(&self) -> Result<Arc<dyn StorageFile>, Failure> {
+        let name = self.location.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let file = self.disk.open(&name, OpenMode::Read).map_err(|error| {
+            Problem::new(codes::T0309, Exit::Io, format!("cannot open the segment: {error}"))
+                .at(self.location.path.display().to_string())
+                .hint("taffrail explain T0309")
+        })?;
+        Ok(file.into())
     }
 
     /// An error of the engine on this store.

@@ -80,12 +80,14 @@ pub fn engine(store: &Path, error: &Error) -> Problem {
     let at = error.at();
     let place = at.to_string();
     let place = if place.is_empty() { String::new() } else { format!(": {place}") };
-    // The hint of an error is a command that can be run as it is; advice in words goes to the context, and `explain` has it.
+    // The hint of an error is a command that can be run as it is; advice in words goes with the message.
     let command = error.hint_text().filter(|hint| hint.starts_with("taffrail "));
-    let mut problem = Problem::new(code, exit_of(error), error.message())
+    let advice = error.hint_text().filter(|_| command.is_none());
+    let message = advice.map_or_else(|| error.message().to_owned(), |advice| format!("{}; {advice}", error.message()));
+    let mut problem = Problem::new(code, exit_of(error), message)
         .at(format!("{}{place}", store.display()))
         .hint(command.map_or_else(|| format!("taffrail explain {code}"), str::to_owned));
-    if let Some(advice) = error.hint_text().filter(|_| command.is_none()) {
+    if let Some(advice) = advice {
         problem = problem.with("advice", advice);
     }
     if let Some(segment) = at.segment {

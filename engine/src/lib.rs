@@ -23,7 +23,7 @@ pub use log::{
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{
-    Codec, Defect, DefectKind, Footer, FooterBuilder, GapRange, GapReason, Gaps, Header, IndexEntry, Kind, LogId, Mark,
-    OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag, TypeEntry,
-    TypeRegistered, TypeTable, Verdict, Watermark,
+    Checkpoint, Codec, Defect, DefectKind, Footer, FooterBuilder, GapRange, GapReason, Gaps, Header, IndexEntry, Kind,
+    LogId, Mark, OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag,
+    TypeEntry, TypeRegistered, TypeTable, Verdict, Watermark,
 };

@@ -59,8 +59,9 @@ impl Event {
             Box::new(problem)
         };
         let text = std::str::from_utf8(line).map_err(|error| not_json(error.valid_up_to() + 1, "not UTF-8"))?;
-        let document: Document<'_> =
-            serde_json::from_str(text).map_err(|error| not_json(error.column(), &reason(&error)))?;
+        let document: Document<'_> = serde_json::from_str(text).map_err(|error| {
+            not_json(error.column(), &format!("not a JSON line {{run, type, data}}: {}", reason(&error)))
+        })?;
         let missing = |what: &str| {
             not_json(1, &format!("the line names no {what}, and neither does the command line (--{what})"))
         };

@@ -1,6 +1,7 @@
 //! `taffrail log ...`
 
 pub mod append;
+pub mod dump;
 pub mod input;
 pub mod mark;
 
@@ -15,6 +16,8 @@ use crate::problem::Failure;
 pub enum Log {
     /// Append events: one given here, or JSON lines {run, type, data} from standard input
     Append(append::Append),
+    /// Show events
+    Dump(dump::Dump),
     /// Give the present position a name
     Mark(mark::Mark),
 }
@@ -27,6 +30,7 @@ impl Log {
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         match self {
             Self::Append(append) => append.run(context),
+            Self::Dump(dump) => dump.run(context),
             Self::Mark(mark) => mark.run(context),
         }
     }
