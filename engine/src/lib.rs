@@ -14,12 +14,14 @@ pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};
 pub use log::{
-    AppendError, Appended, Batch, BatchRun, Expect, Journal, Listing, LockState, Options, RecoveryPlan, Run, Segment,
-    SyncPolicy, Ticket,
+    AffectedRun, AppendError, Appended, Batch, BatchRun, Damage, Depth, Expect, Finding, FindingKind, Inspected,
+    Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Options, Piece, RecoveryPlan, Run, Segment,
+    SegmentReport, SegmentVerdict, SeqRange, Severity, SyncPolicy, Tail, TailVerdict, Ticket, Totals, VerifyOptions,
+    VerifyReport, verify, verify_lone,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{
-    Codec, Defect, DefectKind, Footer, FooterBuilder, GapRange, GapReason, Gaps, Header, IndexEntry, Kind, LogId, Mark,
-    OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag, TypeEntry,
-    TypeRegistered, TypeTable, Verdict, Watermark,
+    Codec, Defect, DefectKind, Footer, FooterBuilder, Frame, GapRange, GapReason, Gaps, Header, IndexEntry, Kind,
+    LogId, Mark, OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag,
+    TypeEntry, TypeRegistered, TypeTable, Verdict, Watermark,
 };

@@ -1,3 +1,7 @@
 //! Tests of the log that need no command line.
 
 mod appending;
+mod damage_kit;
+mod flipping;
+mod surgery;
+mod tails;
