@@ -11,6 +11,7 @@ use crate::codes;
 use crate::exit::Exit;
 use crate::locate::LocateError;
 use crate::problem::Problem;
+use crate::usage;
 
 /// An expression that does not parse.
 #[must_use]
@@ -81,7 +82,7 @@ pub fn engine(store: &Path, error: &Error) -> Problem {
     let place = at.to_string();
     let place = if place.is_empty() { String::new() } else { format!(": {place}") };
     // The hint of an error is a command that can be run as it is; advice in words goes with the message.
-    let command = error.hint_text().filter(|hint| hint.starts_with("taffrail "));
+    let command = error.hint_text().filter(|hint| usage::is_command(hint));
     let advice = error.hint_text().filter(|_| command.is_none());
     let message = advice.map_or_else(|| error.message().to_owned(), |advice| format!("{}; {advice}", error.message()));
     let mut problem = Problem::new(code, exit_of(error), message)

@@ -4,6 +4,7 @@ pub mod append;
 pub mod dump;
 pub mod input;
 pub mod mark;
+pub mod verify;
 
 use clap::Subcommand;
 
@@ -20,6 +21,8 @@ pub enum Log {
     Dump(dump::Dump),
     /// Give the present position a name
     Mark(mark::Mark),
+    /// Check every byte, and name what is lost
+    Verify(verify::Verify),
 }
 
 impl Log {
@@ -32,6 +35,7 @@ impl Log {
             Self::Append(append) => append.run(context),
             Self::Dump(dump) => dump.run(context),
             Self::Mark(mark) => mark.run(context),
+            Self::Verify(verify) => verify.run(context),
         }
     }
 }
