@@ -14,10 +14,10 @@ pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};
 pub use log::{
-    AffectedRun, AppendError, Appended, Batch, BatchRun, Damage, Depth, Expect, Finding, FindingKind, Inspected,
-    Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Options, Piece, RecoveryPlan, Run, Segment,
-    SegmentReport, SegmentVerdict, SeqRange, Severity, SyncPolicy, Tail, TailVerdict, Ticket, Totals, VerifyOptions,
-    VerifyReport, verify, verify_lone,
+    AffectedRun, AppendError, Appended, Batch, BatchRun, Counts, Damage, Depth, Expect, Finding, FindingKind,
+    Inspected, Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Options, Piece, RecoveryPlan, Run,
+    RunStat, Segment, SegmentReport, SegmentStat, SegmentVerdict, SeqRange, Severity, StatReport, SyncPolicy, Tail,
+    TailVerdict, Ticket, Totals, TypeStat, VerifyOptions, VerifyReport, stat, stat_lone, verify, verify_lone,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{

@@ -3,5 +3,6 @@
 mod appending;
 mod damage_kit;
 mod flipping;
+mod lock_rot;
 mod surgery;
 mod tails;
