@@ -3,6 +3,7 @@
 mod appending;
 mod damage_kit;
 mod flipping;
+mod lock_rot;
 mod model;
 mod reading;
 mod repairing;
