@@ -20,14 +20,14 @@ pub use handle::{AsyncFollow, AsyncJournal};
 pub use log::repair;
 pub use log::{
     AffectedRun, AppendError, Appended, Batch, BatchRun, Counts, Damage, Depth, Events, Expect, Finding, FindingKind,
-    Follow, Inspected, Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Options, Piece, Query, Reader,
-    Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport, SegmentStat, SegmentVerdict, SeqRange,
-    Severity, StatReport, SyncPolicy, Tail, TailVerdict, Ticket, Totals, TypeStat, VerifyOptions, VerifyReport, stat,
-    stat_lone, verify, verify_lone,
+    Follow, Inspected, Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Opening, Options, Owner, Piece,
+    Query, Reader, Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport, SegmentStat, SegmentVerdict,
+    SeqRange, Severity, StatReport, StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket, Totals, TypeStat, VerifyOptions,
+    VerifyReport, stat, stat_lone, verify, verify_lone,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{
-    Codec, Defect, DefectKind, Footer, FooterBuilder, Frame, GapRange, GapReason, Gaps, Header, IndexEntry, Kind,
-    LogId, Mark, OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag,
-    TypeEntry, TypeRegistered, TypeTable, Verdict, Watermark,
+    Checkpoint, Codec, Defect, DefectKind, Footer, FooterBuilder, Frame, GapRange, GapReason, Gaps, Header, IndexEntry,
+    Kind, LogId, Mark, OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq,
+    SyncPolicyTag, TypeEntry, TypeRegistered, TypeTable, Verdict, Watermark,
 };
