@@ -46,6 +46,7 @@ impl LockState {
             }
             LockState::Unknown => "unknown".to_owned(),
         };
+        let text = format!("{text} {:08x}", crc32fast::hash(text.as_bytes()));
         let mut line = [b' '; Self::LEN_BYTES];
         line[..text.len()].copy_from_slice(text.as_bytes());
         line[Self::LEN_BYTES - 1] = b'\n';
@@ -58,7 +59,11 @@ impl LockState {
 
     fn parse(bytes: &[u8]) -> Option<LockState> {
         let line = std::str::from_utf8(bytes).ok().filter(|_| bytes.len() == Self::LEN_BYTES)?;
-        let mut words = line.split_ascii_whitespace();
+        let (text, crc) = line.trim_ascii_end().rsplit_once(' ')?;
+        if crc != format!("{:08x}", crc32fast::hash(text.as_bytes())) {
+            return None;
+        }
+        let mut words = text.split(' ');
         let (word, boot) = (words.next()?, words.next()?);
         let boot_id = u128::from_str_radix(boot, 16).ok()?.to_be_bytes();
         let state = match word {
@@ -175,7 +180,7 @@ impl StoreLock {
         if self.held {
             self.held = false;
             // A lock that can not be freed is freed by the kernel when the file is closed.
-            let _freed_at_close_otherwise = self.file.unlock();
+            let _freed_at_close_otherwise = (0..3).any(|_| self.file.unlock().is_ok());
         }
     }
 

@@ -18,6 +18,7 @@ mod recovery;
 mod run_index;
 mod run_index_file;
 mod segment;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod watermark;

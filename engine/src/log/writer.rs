@@ -5,13 +5,13 @@ use crate::log::batch::{Appended, Batch, Draft, Expect, What};
 use crate::log::head::Head;
 use crate::log::lock::{LockState, StoreLock};
 use crate::log::options::{Options, SyncPolicy};
-use crate::log::recovery::{RecoveryPlan, distrust_cache};
 use crate::log::run_index::RunTip;
+use crate::log::settle::{Settled, settle};
 use crate::log::watermark::WatermarkFile;
 use crate::log::{create, paths};
 use crate::storage::{Storage, write_all_at};
 use crate::{
-    ErrorKind, Flags, Header, Kind, Recovered, RunOpened, SegmentNumber, Seq, TypeRegistered, TypeTable, Watermark,
+    ErrorKind, Flags, Header, Kind, Recovered, RunOpened, Seq, TypeRegistered, TypeTable, Watermark,
 };
 use std::sync::Arc;
 use taffrail_log_format::{FrameFields, encode_frame, layout};
@@ -38,6 +38,8 @@ pub(crate) struct Writer {
     recovered: Option<Recovered>,
     /// Whether `LOCK` says that somebody is writing.
     marked: bool,
+    /// Whether the head and what goes with it are in step. Not while it is being read on, nor after that has failed.
+    attached: bool,
     poison: Option<Error>,
     closed: bool,
 }
@@ -65,8 +67,7 @@ impl Writer {
         let mut lock = StoreLock::open(Arc::clone(&storage))?;
         let state = lock.acquire(options.lock_timeout_ms)?;
         create::ensure_first_segment(&*storage, &options)?;
-        let (end, durable, recovered) = settle(&*storage, state)?;
-        let head = Head::attach(&*storage, end)?;
+        let Settled { head, durable, recovered, clean } = settle(&*storage, state)?;
         let watermark = WatermarkFile::open(&*storage)?;
         let mut writer = Writer {
             last_sync_ns: storage.monotonic_ns(),
@@ -81,11 +82,12 @@ impl Writer {
             durable,
             recovered,
             marked: false,
+            attached: true,
             poison: None,
             closed: false,
         };
         writer.allocated = writer.file_len()?;
-        if writer.recovered.is_some() || !matches!(state, LockState::Clean { .. }) {
+        if !clean {
             writer.mark()?;
             writer.append_recovered()?;
         }
@@ -99,7 +101,7 @@ impl Writer {
 
     /// The last event of the log, durable or not.
     pub(crate) fn head_seq(&self) -> u64 {
-        self.head.position.next_seq.count_before()
+        self.head.seq()
     }
 
     pub(crate) fn durable(&self) -> u64 {
@@ -128,6 +130,7 @@ impl Writer {
         }
         let state = self.lock.acquire(self.options.lock_timeout_ms)?;
         let refreshed = self.refresh(state);
+        self.attached = refreshed.is_ok();
         if refreshed.is_err() {
             self.marked = false;
             self.lock.abandon();
@@ -136,27 +139,42 @@ impl Writer {
     }
 
     fn refresh(&mut self, state: LockState) -> Result<()> {
-        let here = self.head.position.place();
-        let ours = self.storage.boot_id();
-        match state {
-            LockState::Clean { boot_id, segment, offset, durable } if boot_id == ours && (segment, offset) >= here => {
-                self.durable = self.durable.max(durable);
-                if (segment, offset) != here {
-                    self.head.catch_up(&*self.storage, (segment, offset))?;
-                    self.moved_by_others()?;
-                }
-            }
-            _ => {
-                let (end, durable, recovered) = settle(&*self.storage, state)?;
-                self.head = Head::attach(&*self.storage, end)?;
-                self.durable = durable;
-                self.recovered = recovered.or(self.recovered.take());
-                self.moved_by_others()?;
-                self.mark()?;
-                self.append_recovered()?;
-            }
+        if std::mem::take(&mut self.attached) && self.follow(state)? {
+            return Ok(());
+        }
+        let settled = settle(&*self.storage, state)?;
+        self.head = settled.head;
+        self.durable = settled.durable.max(self.durable.min(self.head_seq()));
+        self.recovered = settled.recovered.or(self.recovered.take());
+        self.moved_by_others()?;
+        if !settled.clean {
+            self.mark()?;
+            self.append_recovered()?;
         }
         Ok(())
+    }
+
+    /// Reads on from the known end to the one that `LOCK` names. `false` where the two do not go together: where `LOCK` is
+    /// not in order, or where the end that is known here was not durable and has been cut meanwhile.
+    fn follow(&mut self, state: LockState) -> Result<bool> {
+        let LockState::Clean { boot_id, segment, offset, durable } = state else { return Ok(false) };
+        let (here, there) = (self.head.position.place(), (segment, offset));
+        let may_be_cut = self.durable < self.head_seq();
+        if boot_id != self.storage.boot_id() || there < here || (may_be_cut && !self.head.is_still_there()?) {
+            return Ok(false);
+        }
+        if there != here {
+            match self.head.catch_up(&*self.storage, there) {
+                Err(error) if error.kind() == ErrorKind::Damaged => return Ok(false),
+                other => other?,
+            }
+            self.moved_by_others()?;
+        }
+        if !self.head.is_end(&*self.storage)? {
+            return Ok(false);
+        }
+        self.durable = self.durable.max(durable.min(self.head_seq()));
+        Ok(true)
     }
 
     fn moved_by_others(&mut self) -> Result<()> {
@@ -476,6 +494,8 @@ impl Writer {
 
     /// Makes everything durable that has been written. Any failure poisons: after it the page cache lies.
     pub(crate) fn sync(&mut self) -> Result<()> {
+        // Also where nothing has been written since the lock was taken: if it fails, LOCK must not say that all is well.
+        self.mark()?;
         let result = self.head.segment.file.sync_data();
         self.or_poison(result, "cannot sync the log")?;
         self.synced();
@@ -508,10 +528,17 @@ impl Writer {
 
     fn or_poison(&mut self, result: std::io::Result<()>, what: &str) -> Result<()> {
         let Err(error) = result else { return Ok(()) };
-        let error = Error::io(what, error).segment(self.head.position.segment).offset(self.written);
-        self.poison = Some(error.clone());
+        Err(self.fail(Error::io(what, error).segment(self.head.position.segment).offset(self.written)))
+    }
+
+    /// Ends this writer's work for good: what it knows and what the files hold may differ from now on. `LOCK` stays as it
+    /// is, which is not clean, and the next holder recovers.
+    pub(crate) fn fail(&mut self, error: Error) -> Error {
+        if self.poison.is_none() {
+            self.poison = Some(error.clone());
+        }
         self.lock.abandon();
-        Err(error)
+        error
     }
 
     /// Seals the newest segment, where it is not sealed already, and begins the next one.
@@ -519,14 +546,24 @@ impl Writer {
         if !self.head.sealed {
             self.seal()?;
         }
+        // Whoever wrote the seal may have been stopped before this, or it has not survived a power cut.
+        let end = self.head.position.offset;
+        if self.allocated != end {
+            let cut = self.head.segment.file.set_len(end);
+            self.or_poison(cut, "cannot trim a sealed segment")?;
+            self.allocated = end;
+        }
         let synced = self.head.segment.file.sync_all();
         self.or_poison(synced, "cannot sync a sealed segment")?;
         self.synced();
         let (next, frames_end) = create::next_segment(&*self.storage, &self.head, self.options.sync.into())?;
         let result = self.storage.sync_dir(paths::SEGMENTS);
         self.or_poison(result, "cannot sync the directory of segments")?;
-        self.head.catch_up(&*self.storage, (next, frames_end))?;
-        self.moved_by_others()?;
+        let entered = self.head.catch_up(&*self.storage, (next, frames_end)).and_then(|()| self.moved_by_others());
+        if let Err(error) = entered {
+            // The head may stand before the new segment's type table, or its offset belong to the old segment.
+            return Err(self.fail(error));
+        }
         self.save_runs();
         Ok(())
     }
@@ -546,7 +583,7 @@ impl Writer {
             payload: payload.into(),
         };
         let planned = [frame(Kind::FOOTER, footer), frame(Kind::SEAL, footer_at.to_le_bytes().to_vec())];
-        let headers = self.encode(&planned)?;
+        let headers = self.encode(&planned).inspect_err(|_| self.buffer.clear())?;
         let mut at = 0;
         for (frame, header) in planned.iter().zip(&headers) {
             let bytes = &self.buffer[at..at + layout::frame::HEADER_LEN_BYTES];
@@ -554,9 +591,7 @@ impl Writer {
             at += usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
         }
         self.head.sealed = true;
-        self.flush()?;
-        let cut = self.head.segment.file.set_len(end);
-        self.or_poison(cut, "cannot trim a sealed segment")
+        self.flush()
     }
 
     /// Writes and syncs what is left, publishes the watermark and the run index, and frees the lock.
@@ -577,20 +612,6 @@ impl Writer {
 
 /// Frames read at opening, in bytes, after which the run index is written again.
 const INDEX_AFTER_BYTES: u64 = 1 << 20;
-
-/// Finds the end of the log, running recovery unless the last holder left in order within this boot. Returns the end, the
-/// highest durable seq, and what was cut.
-fn settle(storage: &dyn Storage, state: LockState) -> Result<((SegmentNumber, u64), u64, Option<Recovered>)> {
-    if let LockState::Clean { boot_id, segment, offset, durable } = state
-        && boot_id == storage.boot_id()
-    {
-        return Ok(((segment, offset), durable, None));
-    }
-    distrust_cache(storage)?;
-    let plan = RecoveryPlan::make(storage)?;
-    let recovered = plan.apply(storage)?;
-    Ok((plan.end(), plan.head(), recovered))
-}
 
 fn poisoned(poison: &Error) -> Error {
     Error::new(ErrorKind::Poisoned, "T0310", format!("an earlier failure stopped this journal: {poison}"))
