@@ -6,6 +6,8 @@
 pub mod config;
 mod error;
 pub mod expr;
+#[cfg(feature = "tokio")]
+mod handle;
 pub mod import;
 mod log;
 pub mod nearest;
@@ -13,9 +15,11 @@ pub mod position;
 pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};
+#[cfg(feature = "tokio")]
+pub use handle::{AsyncFollow, AsyncJournal};
 pub use log::{
-    AppendError, Appended, Batch, BatchRun, Expect, Journal, Listing, LockState, Options, RecoveryPlan, Run, Segment,
-    SyncPolicy, Ticket,
+    AppendError, Appended, Batch, BatchRun, Events, Expect, Follow, Journal, Listing, LockState, Options, Query,
+    Reader, Record, RecoveryPlan, Run, RunSummary, Segment, SyncPolicy, Ticket,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{

@@ -38,6 +38,30 @@ impl Cursor {
         }
     }
 
+    /// Another cursor at the same place, with a window of its own.
+    pub(crate) fn fork(&self) -> Cursor {
+        Cursor {
+            file: Arc::clone(&self.file),
+            scanner: self.scanner.clone(),
+            window: Vec::new(),
+            window_at: self.scanner.offset(),
+            filled: 0,
+            reached_end: false,
+            limit: self.limit,
+        }
+    }
+
+    /// Bytes of the frame that was read last. Empty for any others.
+    pub(crate) fn bytes_at(&self, offset: u64, len: u32) -> &[u8] {
+        let start = offset.checked_sub(self.window_at).and_then(|start| usize::try_from(start).ok());
+        start.and_then(|start| self.window[..self.filled].get(start..)?.get(..len as usize)).unwrap_or_default()
+    }
+
+    /// Forgets what was read ahead.
+    pub(crate) fn forget(&mut self) {
+        (self.window_at, self.filled, self.reached_end) = (self.scanner.offset(), 0, false);
+    }
+
     /// Looks at nothing at or behind an offset.
     pub(crate) fn limited(mut self, limit: u64) -> Cursor {
         self.limit = limit;

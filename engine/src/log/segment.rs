@@ -29,21 +29,27 @@ impl Segment {
         Segment::read(file.into(), number)
     }
 
-    /// Proves the header of an open file.
+    /// Proves the header of an open file, which must be that of this segment.
     pub(crate) fn read(file: Arc<dyn StorageFile>, number: SegmentNumber) -> Result<Segment> {
+        let segment = Segment::read_any(file).map_err(|error| error.segment(number))?;
+        if segment.header.number != number {
+            let message = format!("the file of segment {number} holds segment {}", segment.header.number);
+            return Err(Error::new(ErrorKind::Damaged, "T0304", message).segment(number).hint("taffrail log verify"));
+        }
+        Ok(segment)
+    }
+
+    /// Proves the header of an open file, whichever segment it is.
+    pub(crate) fn read_any(file: Arc<dyn StorageFile>) -> Result<Segment> {
         let mut blocks = [[0; layout::block::LEN_BYTES]; 2];
         let mut lens = [0; 2];
         for ((block, len), offset) in blocks.iter_mut().zip(&mut lens).zip([layout::FIRST_BLOCK, layout::SECOND_BLOCK])
         {
             *len = read_full_at(&*file, offset, block)
-                .map_err(|error| Error::io("cannot read a segment header", error).segment(number))?;
+                .map_err(|error| Error::io("cannot read a segment header", error))?;
         }
         let (header, defects) = SegmentHeader::read(&blocks[0][..lens[0]], &blocks[1][..lens[1]])
-            .map_err(|defect| header_error(&defect).segment(number))?;
-        if header.number != number {
-            let message = format!("the file of segment {number} holds segment {}", header.number);
-            return Err(Error::new(ErrorKind::Damaged, "T0304", message).segment(number).hint("taffrail log verify"));
-        }
+            .map_err(|defect| header_error(&defect))?;
         Ok(Segment { header, defects, file })
     }
 

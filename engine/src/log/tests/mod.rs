@@ -9,3 +9,5 @@ mod crash_states;
 mod crash_stories;
 mod crash_surgery;
 mod crash_workload;
+mod model;
+mod reading;

@@ -1,0 +1,244 @@
+use crate::error::{Error, Result};
+use crate::log::open_segment::{Found, OpenSegment, Seen};
+use crate::log::query::Query;
+use crate::log::reader::Reader;
+use crate::log::record::Record;
+use crate::{ErrorKind, IndexEntry, SegmentNumber, Seq, TypeEntry};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Events of a log, one after the other: a cursor that lends each record until the next call.
+#[derive(Debug)]
+pub struct Events<'a> {
+    reader: &'a Reader,
+    query: Query,
+    order: Order,
+    durable: u64,
+}
+
+#[derive(Debug)]
+enum Order {
+    Forward(Forward),
+    Backward(Backward),
+}
+
+/// Reading on in order.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    current: Option<Box<OpenSegment>>,
+    /// Position in the reader's list of segments.
+    position: usize,
+    /// The segment that was left last.
+    left: Option<SegmentNumber>,
+    /// The seq with which the next segment must begin.
+    expected: Option<Seq>,
+    /// Nothing more for now.
+    paused: bool,
+    /// Nothing more is wanted.
+    finished: bool,
+}
+
+/// Reading backwards: blocks of a segment, the last one first; each is read in order and given out backwards.
+#[derive(Debug)]
+struct Backward {
+    /// How many segments of the reader's list are left.
+    left: usize,
+    /// The types of the segment that the blocks are of.
+    types: Vec<Arc<TypeEntry>>,
+    blocks: Vec<(IndexEntry, Option<Seq>)>,
+    records: Vec<Record<'static>>,
+    lent: Option<Record<'static>>,
+}
+
+impl<'a> Events<'a> {
+    pub(crate) fn new(reader: &'a Reader, query: Query) -> Result<Events<'a>> {
+        let order = if query.reverse {
+            let left = match query.until {
+                Some(until) => reader.segment_of(until)? + 1,
+                None => reader.segments.len(),
+            };
+            let left = left.min(reader.segments.len());
+            Order::Backward(Backward { left, types: Vec::new(), blocks: Vec::new(), records: Vec::new(), lent: None })
+        } else {
+            Order::Forward(Forward::start(reader, &query)?)
+        };
+        Ok(Events { reader, query, order, durable: reader.durable })
+    }
+
+    /// The highest seq known to be durable so far; 0 for none.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// The next event; `None` at the end of the log or of the query.
+    ///
+    /// # Errors
+    /// `Damaged` where acknowledged events can not be read, with segment, byte offset and seq; `Io`.
+    #[allow(clippy::should_implement_trait, reason = "lends its item, which Iterator can not")]
+    pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+        match &mut self.order {
+            Order::Forward(forward) => {
+                let seen = forward.find(self.reader, &self.query, &mut self.durable)?;
+                Ok(seen.and_then(|seen| forward.record(&seen)))
+            }
+            Order::Backward(backward) => backward.next(self.reader, &self.query, self.durable),
+        }
+    }
+
+    /// Calls `take` for every event until it says `false`.
+    ///
+    /// # Errors
+    /// As [`Events::next`], and what `take` returns.
+    pub fn for_each(&mut self, mut take: impl FnMut(Record<'_>) -> Result<bool>) -> Result<()> {
+        while let Some(record) = self.next()? {
+            if !take(record)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Forward {
+    pub(crate) fn start(reader: &Reader, query: &Query) -> Result<Forward> {
+        let position = query.from.map_or(Ok(0), |from| reader.segment_of(from))?;
+        Ok(Forward { current: None, position, left: None, expected: None, paused: false, finished: false })
+    }
+
+    /// The event that was found last.
+    pub(crate) fn record(&self, seen: &Seen) -> Option<Record<'_>> {
+        self.current.as_ref().map(|open| open.record(seen))
+    }
+
+    /// Goes on where there was nothing for now, with a refreshed reader.
+    pub(crate) fn go_on(&mut self, reader: &Reader) {
+        self.paused = false;
+        if let Some(open) = &mut self.current {
+            open.refresh();
+            self.position = reader.segments.partition_point(|number| *number < open.number());
+        } else if let Some(left) = self.left {
+            self.position = reader.segments.partition_point(|number| *number <= left);
+        }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Reads on to the next wanted event; `None` where there is none for now.
+    pub(crate) fn find(&mut self, reader: &Reader, query: &Query, durable: &mut u64) -> Result<Option<Seen>> {
+        while !self.paused && !self.finished {
+            let is_newest = self.position + 1 >= reader.segments.len();
+            let Some(open) = &mut self.current else {
+                self.enter(reader, query, is_newest)?;
+                continue;
+            };
+            let found = open.find(query, *durable, is_newest)?;
+            *durable = (*durable).max(open.durable);
+            match found {
+                Found::Wanted(seen) => return Ok(Some(seen)),
+                Found::Sealed => {
+                    (self.expected, self.left) = (Some(open.expected()), Some(open.number()));
+                    self.position += 1;
+                    self.current = None;
+                }
+                Found::Over => self.finished = true,
+                Found::InFlight => self.paused = true,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens the next segment, or passes it over where its footer shows that nothing in it is wanted.
+    fn enter(&mut self, reader: &Reader, query: &Query, is_newest: bool) -> Result<()> {
+        let Some(number) = reader.segments.get(self.position).copied() else {
+            self.paused = true;
+            return Ok(());
+        };
+        let opened = reader.source.open(number, query)?;
+        let first = opened.segment.header.first_seq;
+        if let Some(expected) = self.expected.filter(|expected| *expected != first) {
+            let message = format!("segment {number} begins with seq {first}, and seq {expected} is due");
+            return Err(Error::new(ErrorKind::Damaged, "T0303", message)
+                .segment(number)
+                .seq(expected.get())
+                .hint("taffrail log verify"));
+        }
+        match &opened.footer {
+            Some(footer) if !is_newest && !query.may_be_in(footer.runs.as_ref()) => {
+                (self.expected, self.left) = (Some(footer.next_seq), Some(number));
+                self.position += 1;
+            }
+            _ => self.current = Some(Box::new(opened)),
+        }
+        Ok(())
+    }
+}
+
+impl Backward {
+    fn next(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<Option<Record<'_>>> {
+        loop {
+            if let Some(record) = self.records.pop() {
+                self.lent = Some(record);
+                return Ok(self.lent.as_ref().map(lend));
+            }
+            if let Some((start, end)) = self.blocks.pop() {
+                self.read(reader, query, durable, start, end)?;
+            } else if !self.list_blocks(reader, query, durable)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Finds the blocks of the segment before. `false` where there is none that can hold anything wanted.
+    fn list_blocks(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<bool> {
+        let Some(position) = self.left.checked_sub(1) else { return Ok(false) };
+        let mut open = reader.source.open(reader.segments[position], &Query::all())?;
+        let is_newest = position + 1 == reader.segments.len();
+        let next = reader.segments.get(position + 1).map(|number| reader.source.open(*number, &Query::all()));
+        let end = next.transpose()?.map(|next| next.segment.header.first_seq);
+        let is_before = |seq: Option<Seq>| seq.is_some_and(|seq| query.from.is_some_and(|from| seq <= from));
+        if is_before(end) {
+            return Ok(false);
+        }
+        self.left = position;
+        if !query.may_be_in(open.footer.as_ref().and_then(|footer| footer.runs.as_ref())) {
+            return Ok(true);
+        }
+        let index = open.index(durable, is_newest)?;
+        self.types = open.types().to_vec();
+        let ends = index.iter().skip(1).map(|entry| Some(entry.seq)).chain([end]);
+        self.blocks = index.iter().copied().zip(ends).filter(|(_, end)| !is_before(*end)).collect();
+        Ok(true)
+    }
+
+    fn read(
+        &mut self,
+        reader: &Reader,
+        query: &Query,
+        durable: u64,
+        start: IndexEntry,
+        end: Option<Seq>,
+    ) -> Result<()> {
+        let position = self.left;
+        let mut open = reader.source.open(reader.segments[position], &Query::all())?;
+        let is_newest = position + 1 == reader.segments.len();
+        open.set_types(self.types.clone());
+        open.start_at(start.offset, start.seq, start.time_floor_ns)?;
+        let until = match (query.until, end) {
+            (Some(until), Some(end)) => Some(until.min(end)),
+            (until, end) => until.or(end),
+        };
+        let block = Query { until, reverse: false, ..query.clone() };
+        while let Found::Wanted(seen) = open.find(&block, durable, is_newest)? {
+            self.records.push(open.record(&seen).into_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The same record with its payload borrowed.
+fn lend<'a>(record: &'a Record<'static>) -> Record<'a> {
+    Record { payload: Cow::Borrowed(&record.payload), entry: record.entry.clone(), ..*record }
+}

@@ -1,0 +1,57 @@
+use crate::error::Result;
+use crate::log::events::Forward;
+use crate::log::query::Query;
+use crate::log::reader::Reader;
+use crate::log::record::Record;
+
+/// Follows a log: gives events as they become durable, those of other processes too.
+///
+/// Does not wait: [`Follow::next`] returns `None` when there is nothing for now, and the caller asks again a little later.
+#[derive(Debug)]
+pub struct Follow {
+    reader: Reader,
+    query: Query,
+    forward: Forward,
+    durable: u64,
+}
+
+impl Follow {
+    /// Follows from the query's first seq on. The query's own wish for undurable or backward reading is not heard.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn new(reader: Reader, query: Query) -> Result<Follow> {
+        let query = Query { durable_only: true, reverse: false, ..query };
+        let forward = Forward::start(&reader, &query)?;
+        let durable = reader.durable();
+        Ok(Follow { reader, query, forward, durable })
+    }
+
+    /// The log that is followed.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The next durable event, if there is one already.
+    ///
+    /// # Errors
+    /// As reading.
+    #[allow(clippy::should_implement_trait, reason = "lends its item, which Iterator can not")]
+    pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+        let mut seen = self.forward.find(&self.reader, &self.query, &mut self.durable)?;
+        if seen.is_none() {
+            self.reader.refresh()?;
+            self.durable = self.durable.max(self.reader.durable());
+            self.forward.go_on(&self.reader);
+            seen = self.forward.find(&self.reader, &self.query, &mut self.durable)?;
+        }
+        Ok(seen.and_then(|seen| self.forward.record(&seen)))
+    }
+
+    /// Whether the query's end has been reached: nothing will come any more.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.forward.is_finished()
+    }
+}

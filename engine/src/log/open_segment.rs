@@ -1,0 +1,332 @@
+use crate::error::{Error, Result};
+use crate::log::cursor::Cursor;
+use crate::log::query::Query;
+use crate::log::record::Record;
+use crate::log::segment::Segment;
+use crate::storage::{OpenMode, Storage};
+use crate::{
+    ErrorKind, Footer, FooterBuilder, Header, IndexEntry, Kind, SegmentNumber, Seq, TypeEntry, TypeRegistered,
+    TypeTable,
+};
+use std::borrow::Cow;
+use std::sync::Arc;
+use taffrail_log_format::{Frame, Scanner, Step, apply_mask, layout};
+
+/// What reading a segment came to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A wanted event, until the next call: [`OpenSegment::record`] shows it.
+    Wanted(Seen),
+    /// The segment is complete; the next one begins with the seq that is due.
+    Sealed,
+    /// Nothing more is wanted, here or later.
+    Over,
+    /// No complete frame or batch follows for now: the log ends here, or somebody is writing.
+    InFlight,
+}
+
+/// A segment that is being read in order.
+#[derive(Debug)]
+pub(crate) struct OpenSegment {
+    pub(crate) segment: Segment,
+    pub(crate) footer: Option<Footer>,
+    cursor: Cursor,
+    types: Vec<Arc<TypeEntry>>,
+    time_max_ns: i64,
+    /// The highest seq that a frame read so far tells to be durable.
+    pub(crate) durable: u64,
+    /// Batches that end before this offset are known to be there to their end.
+    complete_until: u64,
+    sealed: bool,
+}
+
+impl OpenSegment {
+    /// Opens a segment and goes to the last place before which nothing can be wanted.
+    pub(crate) fn open(storage: &dyn Storage, number: SegmentNumber, query: &Query) -> Result<OpenSegment> {
+        OpenSegment::of(Segment::open(storage, number, OpenMode::Read)?, query)
+    }
+
+    pub(crate) fn of(segment: Segment, query: &Query) -> Result<OpenSegment> {
+        let footer = segment.footer()?.map(|(_, footer)| footer);
+        let header = &segment.header;
+        let mut opened = OpenSegment {
+            cursor: Cursor::new(&segment, layout::FIRST_FRAME, Some(header.first_seq)),
+            types: Vec::new(),
+            time_max_ns: header.time_floor_ns,
+            durable: header.first_seq.count_before(),
+            footer: None,
+            complete_until: 0,
+            sealed: false,
+            segment,
+        };
+        if let Some(footer) = footer {
+            opened.seek(&footer, query)?;
+            opened.footer = Some(footer);
+        }
+        Ok(opened)
+    }
+
+    /// Uses the footer: its types, and its index.
+    fn seek(&mut self, footer: &Footer, query: &Query) -> Result<()> {
+        self.learn(&footer.types);
+        let by_seq = query.from.map_or(0, |from| footer.index.partition_point(|entry| entry.seq <= from));
+        let by_time = query
+            .times_ns
+            .as_ref()
+            .map_or(0, |times| footer.index.partition_point(|entry| entry.time_floor_ns < times.start));
+        let Some(entry) = by_seq.max(by_time).checked_sub(1).and_then(|last| footer.index.get(last)) else {
+            return Ok(());
+        };
+        let is_there = self.segment.frame_at(entry.offset, |frame| frame.header.seq == entry.seq)?;
+        // The index is a hint: where it does not lead to its frame, reading begins at the start.
+        if is_there == Some(true) {
+            self.start_at(entry.offset, entry.seq, entry.time_floor_ns)?;
+        }
+        Ok(())
+    }
+
+    /// Goes to an event's frame.
+    pub(crate) fn start_at(&mut self, offset: u64, seq: Seq, time_floor_ns: i64) -> Result<()> {
+        self.cursor = Cursor::new(&self.segment, offset, Some(seq));
+        self.cursor.scanner.assume_gaps(self.segment.gaps()?);
+        self.time_max_ns = time_floor_ns;
+        Ok(())
+    }
+
+    pub(crate) fn number(&self) -> SegmentNumber {
+        self.segment.header.number
+    }
+
+    /// The seq that is due.
+    pub(crate) fn expected(&self) -> Seq {
+        self.cursor.scanner.expected().unwrap_or(self.segment.header.first_seq)
+    }
+
+    /// Where reading stands.
+    pub(crate) fn offset(&self) -> u64 {
+        self.cursor.scanner.offset()
+    }
+
+    /// Forgets what was read ahead: somebody may have written since.
+    pub(crate) fn refresh(&mut self) {
+        self.cursor.forget();
+    }
+
+    /// The types known here.
+    pub(crate) fn types(&self) -> &[Arc<TypeEntry>] {
+        &self.types
+    }
+
+    /// Sets the types, where they are known from elsewhere.
+    pub(crate) fn set_types(&mut self, types: Vec<Arc<TypeEntry>>) {
+        self.types = types;
+    }
+
+    fn learn(&mut self, table: &TypeTable) {
+        self.types = table.rows().map(|(_, entry)| Arc::new(entry.clone())).collect();
+    }
+
+    fn entry(&self, kind: Kind) -> Option<&Arc<TypeEntry>> {
+        let row = kind.get().checked_sub(Kind::FIRST_USER.get())?;
+        self.types.get(usize::from(row))
+    }
+
+    /// Reads on to the next wanted event. `durable` is what is known from elsewhere; `is_newest` says that no segment
+    /// follows.
+    ///
+    /// # Errors
+    /// `Damaged` where acknowledged events can not be read; `Io`.
+    pub(crate) fn find(&mut self, query: &Query, durable: u64, is_newest: bool) -> Result<Found> {
+        loop {
+            if self.sealed {
+                return Ok(Found::Sealed);
+            }
+            if query.is_over(self.expected(), self.time_max_ns) {
+                return Ok(Found::Over);
+            }
+            match self.look(query, durable, is_newest)? {
+                Look::Pass => {}
+                Look::Wanted(seen) => return Ok(Found::Wanted(seen)),
+                Look::End => return Ok(Found::InFlight),
+            }
+        }
+    }
+
+    /// Places in the segment to start reading from, one for about every 64 KiB: from the footer, or by reading it all.
+    pub(crate) fn index(&mut self, durable: u64, is_newest: bool) -> Result<Vec<IndexEntry>> {
+        if let Some(footer) = &self.footer {
+            return Ok(footer.index.clone());
+        }
+        let nothing = Query::nothing();
+        let mut index: Vec<IndexEntry> = Vec::new();
+        loop {
+            let entry = IndexEntry { seq: self.expected(), offset: self.offset(), time_floor_ns: self.time_max_ns };
+            let due = index.last().is_none_or(|last| entry.offset - last.offset >= FooterBuilder::INDEX_STRIDE_BYTES);
+            match self.look(&nothing, durable, is_newest)? {
+                Look::Pass if !self.sealed => {
+                    if due && self.expected() > entry.seq {
+                        index.push(entry);
+                    }
+                }
+                Look::Pass | Look::Wanted(_) | Look::End => return Ok(index),
+            }
+        }
+    }
+
+    /// Reads the next frame. Where it may not be shown yet, the position stays before it.
+    fn look(&mut self, query: &Query, durable: u64, is_newest: bool) -> Result<Look> {
+        let before = self.cursor.scanner.clone();
+        let known = durable.max(self.durable);
+        let (seen, defect) = match self.cursor.step()? {
+            Step::Frame(frame) => (Some(Seen::of(&frame)), None),
+            Step::Bad { defect, .. } => (None, Some(defect.to_string())),
+            Step::Free | Step::End | Step::NeedBytes(_) => (None, None),
+        };
+        let Some(mut seen) = seen else { return self.stop(defect, known, is_newest) };
+        let header = seen.header;
+        if is_newest && header.seq.get() > known && !self.may_show(&before, &header, query.durable_only)? {
+            self.cursor.scanner = before;
+            return Ok(Look::End);
+        }
+        self.durable = self.durable.max(header.durable());
+        if let Some(change) = seen.change.take() {
+            self.register(change);
+        }
+        self.sealed = header.kind == Kind::SEAL;
+        if !header.kind.takes_seq() {
+            return Ok(Look::Pass);
+        }
+        self.time_max_ns = self.time_max_ns.max(header.time_ns);
+        let entry = self.entry(header.kind).map(Arc::as_ref);
+        let wanted = query.wants_header(&header, self.time_max_ns) && query.wants_kind(header.kind, entry);
+        Ok(if wanted { Look::Wanted(seen) } else { Look::Pass })
+    }
+
+    /// Whether a frame above the durable head may be shown: only if its batch is there to the end.
+    fn may_show(&mut self, before: &Scanner, header: &Header, durable_only: bool) -> Result<bool> {
+        if before.offset() < self.complete_until {
+            return Ok(true);
+        }
+        if durable_only && header.kind.takes_seq() {
+            return Ok(false);
+        }
+        let mut ahead = self.cursor.fork();
+        loop {
+            if !ahead.scanner.in_batch() {
+                self.complete_until = ahead.scanner.offset();
+            }
+            if !matches!(ahead.step()?, Step::Frame(_)) {
+                return Ok(before.offset() < self.complete_until);
+            }
+        }
+    }
+
+    /// The event that was found last.
+    pub(crate) fn record(&self, seen: &Seen) -> Record<'_> {
+        let header = &seen.header;
+        let stored = self.cursor.bytes_at(seen.offset + layout::frame::HEADER_LEN_BYTES as u64, header.payload_len);
+        let mut payload = Cow::Borrowed(stored);
+        if header.mask != 0 {
+            apply_mask(self.segment.header.log_id, header.seq, header.mask, payload.to_mut());
+        }
+        Record {
+            seq: header.seq,
+            run: header.run,
+            revision: header.revision,
+            time_ns: header.time_ns,
+            time_max_ns: self.time_max_ns,
+            kind: header.kind,
+            entry: self.entry(header.kind).cloned(),
+            hint: header.flags.hint,
+            more: header.flags.more,
+            payload,
+            segment: self.number(),
+            offset: seen.offset,
+            frame_len: header.frame_len(),
+            header_crc: seen.header_crc,
+        }
+    }
+
+    fn register(&mut self, change: Change) {
+        match change {
+            Change::Table(table) => self.learn(&table),
+            Change::Row(row) => {
+                let position = usize::from(row.kind.get() - Kind::FIRST_USER.get());
+                if position == self.types.len() {
+                    self.types.push(Arc::new(row.entry));
+                }
+            }
+        }
+    }
+
+    /// No good frame follows. Above the durable head that is the end of the log for now; below it, and in a segment that
+    /// others follow, it is damage.
+    fn stop(&mut self, defect: Option<String>, known: u64, is_newest: bool) -> Result<Look> {
+        let expected = self.expected();
+        let acknowledged = expected.get() <= known || !is_newest;
+        let tells_of_later = defect.is_some() && !acknowledged && self.later_frame_proves(expected)?;
+        if !acknowledged && !tells_of_later {
+            return Ok(Look::End);
+        }
+        if is_newest && self.good_after_all()? {
+            return Ok(Look::Pass);
+        }
+        let what = defect.unwrap_or_else(|| "zeros where a frame is due".to_owned());
+        Err(Error::new(ErrorKind::Damaged, "T0308", format!("acknowledged events can not be read: {what}"))
+            .segment(self.number())
+            .offset(self.offset())
+            .seq(expected.get())
+            .hint("taffrail log verify"))
+    }
+
+    /// Whether a proven frame behind the bad one was written after that one had been acknowledged.
+    fn later_frame_proves(&mut self, expected: Seq) -> Result<bool> {
+        let mut ahead = self.cursor.fork();
+        while let Some((offset, header)) = ahead.find_next()? {
+            if header.durable() >= expected.get() {
+                return Ok(true);
+            }
+            ahead.scanner.resume_at(offset, Some(header.seq));
+        }
+        Ok(false)
+    }
+
+    /// Reads the frame again, fresh: a writer may have been in the middle of it.
+    fn good_after_all(&mut self) -> Result<bool> {
+        self.cursor.forget();
+        let mut again = self.cursor.fork();
+        Ok(matches!(again.step()?, Step::Frame(_)))
+    }
+}
+
+enum Look {
+    Pass,
+    Wanted(Seen),
+    End,
+}
+
+#[derive(Debug)]
+enum Change {
+    Table(TypeTable),
+    Row(TypeRegistered),
+}
+
+/// What is kept of a frame that was looked at.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    header: Header,
+    offset: u64,
+    header_crc: u32,
+    change: Option<Change>,
+}
+
+impl Seen {
+    fn of(frame: &Frame<'_>) -> Seen {
+        let change = match frame.header.kind {
+            Kind::TYPE_TABLE => TypeTable::decode(&frame.payload()).ok().map(Change::Table),
+            Kind::TYPE_REGISTERED => TypeRegistered::decode(&frame.payload()).ok().map(Change::Row),
+            _ => None,
+        };
+        Seen { header: frame.header, offset: frame.offset, header_crc: frame.header_crc(), change }
+    }
+}

@@ -1,0 +1,124 @@
+//! Positions of the one grammar, looked up in a log.
+
+use crate::error::{Error, Result};
+use crate::log::query::Query;
+use crate::log::reader::Reader;
+use crate::position::{Position, PositionRange};
+use crate::{ErrorKind, Kind, Mark, SegmentNumber, Seq};
+
+impl Reader {
+    /// The event that a position names: what is asked for is the state after it. `now_ns` is the clock, for positions that
+    /// count from now.
+    ///
+    /// # Errors
+    /// `NotFound` where the log has no such position; as reading.
+    pub fn resolve(&self, position: &Position, now_ns: i64) -> Result<Seq> {
+        match position {
+            Position::Seq(seq) => {
+                let seq = Seq::after(seq.get() - 1);
+                if seq >= self.next_seq()? { Err(none(position, "the log ends before it")) } else { Ok(seq) }
+            }
+            Position::Head { back } => {
+                let last = self.next_seq()?.count_before();
+                let seq = last.checked_sub(*back).and_then(Seq::new);
+                seq.ok_or_else(|| none(position, "the log has not as many events"))
+            }
+            Position::Instant { .. } | Position::TimeOfDay(_) | Position::Ago { .. } => {
+                let time_ns = self.instant(position, now_ns)?;
+                // The last event at or before a time is the one before the first event after it.
+                let behind = self.first_at_or_after(time_ns.saturating_add(1))?;
+                let last = behind.map_or_else(|| self.next_seq(), Ok)?.count_before();
+                Seq::new(last).ok_or_else(|| none(position, "the log begins after it"))
+            }
+            Position::Mark(name) => self.mark(name)?.ok_or_else(|| none(position, "there is no such mark")),
+            Position::Run(name) => Ok(self.find_run(name)?.last),
+            Position::Offset { segment, offset_bytes } => self.event_at(position, segment.get(), *offset_bytes),
+            Position::LatestSnapshot | Position::Snapshot(_) => Err(none(position, "the store has no such snapshot")),
+            Position::Before(_) | Position::After(_) => Err(none(position, "no run of the store has such a step")),
+        }
+    }
+
+    /// The range of seqs that a range of positions names: the first included, the last not. A time stands for the first
+    /// event at or after it.
+    ///
+    /// # Errors
+    /// As [`Reader::resolve`].
+    pub fn resolve_range(&self, range: &PositionRange, now_ns: i64) -> Result<(Option<Seq>, Option<Seq>)> {
+        let bound = |position: &Option<Position>| match position {
+            None => Ok(None),
+            Some(position @ (Position::Instant { .. } | Position::TimeOfDay(_) | Position::Ago { .. })) => {
+                let time_ns = self.instant(position, now_ns)?;
+                self.first_at_or_after(time_ns)?.map_or_else(|| self.next_seq(), Ok).map(Some)
+            }
+            // A bound may lie behind the end: then the range is what there is.
+            Some(Position::Seq(seq)) => Ok(Seq::new(seq.get())),
+            Some(position) => self.resolve(position, now_ns).map(Some),
+        };
+        Ok((bound(&range.start)?, bound(&range.end)?))
+    }
+
+    /// The instant that a position about a time names, in nanoseconds since 1970.
+    fn instant(&self, position: &Position, now_ns: i64) -> Result<i64> {
+        match position {
+            Position::Instant { time_ns } => Ok(*time_ns),
+            Position::Ago { seconds } => {
+                let ns = i64::try_from(seconds.saturating_mul(1_000_000_000)).unwrap_or(i64::MAX);
+                Ok(now_ns.saturating_sub(ns))
+            }
+            Position::TimeOfDay(time) => {
+                // The last such time in the log, not on the wall: a log is often read on another day.
+                let last = self.next_seq()?.count_before();
+                let newest = Seq::new(last).map_or(Ok(None), |seq| self.last_time(seq))?;
+                let time_ns = time.last_at_or_before(newest.unwrap_or(now_ns));
+                time_ns.ok_or_else(|| none(position, "the calendar has no such time"))
+            }
+            _ => Err(none(position, "it names no time")),
+        }
+    }
+
+    fn last_time(&self, seq: Seq) -> Result<Option<i64>> {
+        let mut events = self.events(Query::all().from(seq).until(seq.next()))?;
+        Ok(events.next()?.map(|record| record.time_max_ns))
+    }
+
+    fn first_at_or_after(&self, time_ns: i64) -> Result<Option<Seq>> {
+        let query = Query { times_ns: Some(time_ns..i64::MAX), ..Query::default() };
+        Ok(self.events(query)?.next()?.map(|record| record.seq))
+    }
+
+    fn mark(&self, name: &str) -> Result<Option<Seq>> {
+        let mut marks = self.events(Query::all().event_type("Mark").reverse())?;
+        while let Some(record) = marks.next()? {
+            if record.kind == Kind::MARK && Mark::decode(&record.payload).is_ok_and(|mark| mark.name == name) {
+                return Ok(Some(record.seq));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last event of a segment whose frame begins at or before an offset.
+    fn event_at(&self, position: &Position, segment: u32, offset: u64) -> Result<Seq> {
+        let number = SegmentNumber::new(segment).filter(|number| self.segments().contains(number));
+        let Some(number) = number else { return Err(none(position, "there is no such segment")) };
+        let mut open = self.source.open(number, &Query::all())?;
+        let is_newest = self.segments().last() == Some(&number);
+        let mut index = open.index(self.durable(), is_newest)?;
+        index.retain(|entry| entry.offset <= offset);
+        let Some(start) = index.last() else { return Err(none(position, "no event begins there")) };
+        open.start_at(start.offset, start.seq, start.time_floor_ns)?;
+        let mut last = start.seq;
+        while let crate::log::open_segment::Found::Wanted(seen) = open.find(&Query::all(), self.durable(), is_newest)? {
+            let record = open.record(&seen);
+            if record.offset > offset {
+                break;
+            }
+            last = record.seq;
+        }
+        Ok(last)
+    }
+}
+
+fn none(position: &Position, why: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "T0146", format!("no position {position}: {why}"))
+        .hint("taffrail log stat shows the first and the last event")
+}
