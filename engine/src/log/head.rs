@@ -1,13 +1,15 @@
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
 use crate::log::listing::Listing;
-use crate::log::position::Position;
 use crate::log::paths;
+use crate::log::position::Position;
 use crate::log::run_index::RunIndex;
 use crate::log::run_index_file::frame_is_there;
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage, read_full_at};
-use crate::{DefectKind, ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable};
+use crate::{
+    DefectKind, ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable,
+};
 use taffrail_log_format::{Step, layout};
 
 /// What a writer knows of the end of the log: where it is, which types and runs there are.

@@ -10,9 +10,7 @@ use crate::log::settle::{Settled, settle};
 use crate::log::watermark::WatermarkFile;
 use crate::log::{create, paths};
 use crate::storage::{Storage, write_all_at};
-use crate::{
-    ErrorKind, Flags, Header, Kind, Recovered, RunOpened, Seq, TypeRegistered, TypeTable, Watermark,
-};
+use crate::{ErrorKind, Flags, Header, Kind, Recovered, RunOpened, Seq, TypeRegistered, TypeTable, Watermark};
 use std::sync::Arc;
 use taffrail_log_format::{FrameFields, encode_frame, layout};
 
@@ -279,7 +277,9 @@ impl Writer {
 
     /// The kinds of a batch's events, with registrations of those that are new.
     fn register(&self, batch: &Batch, now_ns: i64, frames: &mut Vec<Planned<'_>>) -> Result<Vec<(Kind, bool)>> {
-        let mut fresh: Vec<TypeRegistered> = Vec::new();
+        let full =
+            || Error::new(ErrorKind::Invalid, "T0144", "the store has all the types that its table has room for");
+        let mut grown: Option<TypeTable> = None;
         let mut kinds = Vec::with_capacity(batch.drafts.len());
         for Draft { what, .. } in &batch.drafts {
             let entry = match what {
@@ -289,35 +289,30 @@ impl Writer {
                 }
                 What::User(entry) => entry,
             };
-            let known = self.head.types.find(&entry.name, &entry.variant, entry.version);
-            if let Some(kind) = known {
-                check_same_schema(self.head.types.get(kind), entry)?;
-            }
-            let same = |other: &&TypeRegistered| {
-                let other = &other.entry;
-                (&other.name, &other.variant, other.version) == (&entry.name, &entry.variant, entry.version)
-            };
-            let kind = match known.or_else(|| fresh.iter().find(same).map(|registered| registered.kind)) {
-                Some(kind) => kind,
+            let types = grown.as_ref().unwrap_or(&self.head.types);
+            let kind = match types.find(&entry.name, &entry.variant, entry.version) {
+                Some(kind) => {
+                    check_same_schema(types.get(kind), entry)?;
+                    kind
+                }
                 None => {
-                    let number = self.head.types.len() + fresh.len();
-                    let kind = TypeTable::kind_of_row(number).ok_or_else(|| {
-                        Error::new(ErrorKind::Invalid, "T0144", "the store has 4096 types, and can have no more")
-                    })?;
-                    fresh.push(TypeRegistered { kind, entry: (**entry).clone() });
+                    let kind = types.next_kind().ok_or_else(full)?;
+                    let registered = TypeRegistered { kind, entry: (**entry).clone() };
+                    frames.push(Planned {
+                        run: None,
+                        revision: 0,
+                        kind: Kind::TYPE_REGISTERED,
+                        hint: false,
+                        time_ns: now_ns,
+                        payload: registered.encode().into(),
+                    });
+                    let table = grown.get_or_insert_with(|| self.head.types.clone());
+                    table.register(registered).map_err(|_| full())?;
                     kind
                 }
             };
             kinds.push((kind, entry.hint));
         }
-        frames.extend(fresh.iter().map(|registered| Planned {
-            run: None,
-            revision: 0,
-            kind: Kind::TYPE_REGISTERED,
-            hint: false,
-            time_ns: now_ns,
-            payload: registered.encode().into(),
-        }));
         Ok(kinds)
     }
 

@@ -102,7 +102,8 @@ pub(super) fn examine(
         world.append(process);
         counts.appends_after += 1;
     }
-    let acked = |world: &World| matches!(world.oracle.submitted.last().map(|last| last.outcome), Some(Outcome::Acked(_)));
+    let acked =
+        |world: &World| matches!(world.oracle.submitted.last().map(|last| last.outcome), Some(Outcome::Acked(_)));
     if world.refused.is_some() || !acked(&world) {
         return Err(Violation::Refused(format!("no append after recovery: {:?}", world.refused)));
     }
