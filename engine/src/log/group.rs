@@ -203,3 +203,22 @@ fn lost() -> AppendError {
     let error = Error::new(ErrorKind::Poisoned, "T0310", "the batch's answer was lost in a panic of another thread");
     AppendError { error, batch: Batch::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_that_panics_answers_those_who_wait() {
+        // The batches that a leader had taken were dropped with its stack, and their waiters slept for ever.
+        let group = Group::default();
+        let slot = group.push(Batch::new()).0;
+        *slot.call() = Call::Asleep;
+        drop(group.take_lead());
+        group.leave_lead();
+        let call = slot.call();
+        assert!(
+            matches!(&*call, Call::Done(answer) if (**answer).as_ref().is_err_and(|failed| failed.error.code() == "T0310"))
+        );
+    }
+}

@@ -1,16 +1,20 @@
 //! Writing at the end of the log: frames, syncs, rotation. One thread at a time; the journal sees to that.
 
+mod planned;
+mod rotation;
+
 use crate::error::{Error, Result};
-use crate::log::batch::{Appended, Batch, Draft, Expect, What};
+use crate::log::batch::{Appended, Batch};
+use crate::log::create;
 use crate::log::head::Head;
 use crate::log::lock::{LockState, StoreLock};
 use crate::log::options::{Options, SyncPolicy};
 use crate::log::run_index::RunTip;
 use crate::log::settle::{Settled, settle};
 use crate::log::watermark::WatermarkFile;
-use crate::log::{create, paths};
 use crate::storage::{Storage, write_all_at};
-use crate::{ErrorKind, Flags, Header, Kind, Recovered, RunOpened, Seq, TypeRegistered, TypeTable, Watermark};
+use crate::{ErrorKind, Flags, Header, Kind, Recovered, Seq, Watermark};
+use planned::Planned;
 use std::sync::Arc;
 use taffrail_log_format::{FrameFields, encode_frame, layout};
 
@@ -42,21 +46,9 @@ pub(crate) struct Writer {
     closed: bool,
 }
 
-/// A frame that is about to be encoded.
-struct Planned<'a> {
-    run: Option<Seq>,
-    revision: u32,
-    kind: Kind,
-    hint: bool,
-    time_ns: i64,
-    payload: std::borrow::Cow<'a, [u8]>,
-}
-
 impl Writer {
     /// Appends gather up to this many bytes before they are written, where the policy and the mode allow it.
     const BUFFER_LEN_BYTES: usize = 256 << 10;
-    /// Zeros are written ahead in steps of at most this.
-    const MOST_ZEROS_AHEAD_BYTES: u64 = 4 << 20;
 
     /// Opens the store for writing, running recovery where the last holder did not leave in order. Returns with the lock
     /// released, or held in exclusive mode.
@@ -250,114 +242,6 @@ impl Writer {
         }
     }
 
-    /// Works out the frames of a batch: registrations, openings, events. Changes nothing.
-    fn plan<'a>(&mut self, batch: &'a Batch, now_ns: i64) -> Result<Vec<Planned<'a>>> {
-        let mut frames = Vec::with_capacity(batch.drafts.len() + 2);
-        let kinds = self.register(batch, now_ns, &mut frames)?;
-        let mut tips = self.open_runs(batch, now_ns, &mut frames)?;
-        for (draft, kind) in batch.drafts.iter().zip(kinds) {
-            let tip = draft.run.and_then(|run| tips.get_mut(run));
-            let (run, revision) = match tip {
-                None => (None, 0),
-                Some(tip) => {
-                    let exhausted = || {
-                        let message = format!("run {} has reached its last revision", tip.run);
-                        Error::new(ErrorKind::Invalid, "T0144", message)
-                    };
-                    tip.revision = tip.revision.checked_add(1).ok_or_else(exhausted)?;
-                    (Some(tip.run), tip.revision)
-                }
-            };
-            let (kind, hint) = kind;
-            let payload = batch.payload(draft).into();
-            frames.push(Planned { run, revision, kind, hint, time_ns: draft.time_ns.unwrap_or(now_ns), payload });
-        }
-        Ok(frames)
-    }
-
-    /// The kinds of a batch's events, with registrations of those that are new.
-    fn register(&self, batch: &Batch, now_ns: i64, frames: &mut Vec<Planned<'_>>) -> Result<Vec<(Kind, bool)>> {
-        let full =
-            || Error::new(ErrorKind::Invalid, "T0144", "the store has all the types that its table has room for");
-        let mut grown: Option<TypeTable> = None;
-        let mut kinds = Vec::with_capacity(batch.drafts.len());
-        for Draft { what, .. } in &batch.drafts {
-            let entry = match what {
-                What::Own(kind, hint) => {
-                    kinds.push((*kind, *hint));
-                    continue;
-                }
-                What::User(entry) => entry,
-            };
-            let types = grown.as_ref().unwrap_or(&self.head.types);
-            let kind = match types.find(&entry.name, &entry.variant, entry.version) {
-                Some(kind) => {
-                    check_same_schema(types.get(kind), entry)?;
-                    kind
-                }
-                None => {
-                    let kind = types.next_kind().ok_or_else(full)?;
-                    let registered = TypeRegistered { kind, entry: (**entry).clone() };
-                    frames.push(Planned {
-                        run: None,
-                        revision: 0,
-                        kind: Kind::TYPE_REGISTERED,
-                        hint: false,
-                        time_ns: now_ns,
-                        payload: registered.encode().into(),
-                    });
-                    let table = grown.get_or_insert_with(|| self.head.types.clone());
-                    table.register(registered).map_err(|_| full())?;
-                    kind
-                }
-            };
-            kinds.push((kind, entry.hint));
-        }
-        Ok(kinds)
-    }
-
-    /// Where the batch's runs stand, with openings of those that are new.
-    fn open_runs(&mut self, batch: &Batch, now_ns: i64, frames: &mut Vec<Planned<'_>>) -> Result<Vec<RunTip>> {
-        let mut tips: Vec<RunTip> = Vec::with_capacity(batch.runs.len());
-        for (position, run) in batch.runs.iter().enumerate() {
-            if let Some(earlier) = batch.runs[..position].iter().position(|other| other.name == run.name) {
-                let message = format!("the batch names run {:?} twice (places {earlier} and {position})", run.name);
-                return Err(Error::new(ErrorKind::Invalid, "T0144", message));
-            }
-            let found = self.find_run(&run.name)?;
-            match (run.expect, found) {
-                (Expect::Revision(wanted), Some(tip)) if tip.revision != wanted => {
-                    return Err(conflict(&run.name, &format!("revision {wanted}"), &format!("{}", tip.revision))
-                        .seq(tip.last.get()));
-                }
-                (Expect::New, Some(tip)) => {
-                    return Err(conflict(&run.name, "no such run", &format!("revision {}", tip.revision)));
-                }
-                (Expect::Revision(wanted), None) if wanted > 0 => {
-                    return Err(no_run(&run.name));
-                }
-                (_, Some(tip)) => tips.push(tip),
-                (expect, None) => {
-                    if !run.create && expect != Expect::New {
-                        return Err(no_run(&run.name));
-                    }
-                    let seq = Seq::after(self.head.position.next_seq.count_before() + frames.len() as u64);
-                    let opened = RunOpened { name: run.name.clone(), parent: run.parent };
-                    frames.push(Planned {
-                        run: Some(seq),
-                        revision: 1,
-                        kind: Kind::RUN_OPENED,
-                        hint: false,
-                        time_ns: now_ns,
-                        payload: opened.encode().into(),
-                    });
-                    tips.push(RunTip { run: seq, revision: 1, last: seq });
-                }
-            }
-        }
-        Ok(tips)
-    }
-
     /// The run of a name; a spoiled index file is thrown away and the log read again.
     pub(crate) fn find_run(&mut self, name: &str) -> Result<Option<RunTip>> {
         match self.head.runs.find(&*self.storage, name) {
@@ -369,47 +253,6 @@ impl Writer {
             }
             found => found,
         }
-    }
-
-    /// Makes sure that so many bytes can follow: a segment with room for them, and zeros written in it.
-    fn make_room(&mut self, len: u64) -> Result<()> {
-        let full = self.head.position.offset + len > self.options.segment_len_bytes;
-        let large = self.head.footer.as_ref().is_some_and(taffrail_log_format::FooterBuilder::is_large);
-        let empty = self.head.position.next_seq == self.head.segment.header.first_seq;
-        if self.head.sealed || ((full || large) && !empty) {
-            self.flush()?;
-            self.rotate()?;
-        }
-        self.reserve(self.head.position.offset + len)
-    }
-
-    /// Writes zeros ahead. A full disk is told here, before a byte of the batch has been written.
-    fn reserve(&mut self, end: u64) -> Result<()> {
-        if end <= self.allocated {
-            return Ok(());
-        }
-        let ahead = self.allocated.clamp(create::FIRST_SEGMENT_LEN_BYTES, Self::MOST_ZEROS_AHEAD_BYTES);
-        let most = self.options.segment_len_bytes.max(end);
-        let generous = (self.allocated + ahead).max(end).min(most);
-        if self.extend(generous).is_ok() {
-            return Ok(());
-        }
-        self.allocated = self.file_len()?;
-        let result = if end <= self.allocated { Ok(()) } else { self.extend(end) };
-        self.allocated = self.file_len()?;
-        result
-    }
-
-    fn extend(&mut self, end: u64) -> Result<()> {
-        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-        while self.allocated < end {
-            let len = usize::try_from(end - self.allocated).unwrap_or(usize::MAX).min(ZEROS.len());
-            write_all_at(&*self.head.segment.file, self.allocated, &ZEROS[..len]).map_err(|error| {
-                Error::io("cannot extend the newest segment", error).segment(self.head.position.segment)
-            })?;
-            self.allocated += len as u64;
-        }
-        Ok(())
     }
 
     fn encode(&mut self, planned: &[Planned<'_>]) -> Result<Vec<Header>> {
@@ -536,59 +379,6 @@ impl Writer {
         error
     }
 
-    /// Seals the newest segment, where it is not sealed already, and begins the next one.
-    fn rotate(&mut self) -> Result<()> {
-        if !self.head.sealed {
-            self.seal()?;
-        }
-        // Whoever wrote the seal may have been stopped before this, or it has not survived a power cut.
-        let end = self.head.position.offset;
-        if self.allocated != end {
-            let cut = self.head.segment.file.set_len(end);
-            self.or_poison(cut, "cannot trim a sealed segment")?;
-            self.allocated = end;
-        }
-        let synced = self.head.segment.file.sync_all();
-        self.or_poison(synced, "cannot sync a sealed segment")?;
-        self.synced();
-        let (next, frames_end) = create::next_segment(&*self.storage, &self.head, self.options.sync.into())?;
-        let result = self.storage.sync_dir(paths::SEGMENTS);
-        self.or_poison(result, "cannot sync the directory of segments")?;
-        let entered = self.head.catch_up(&*self.storage, (next, frames_end)).and_then(|()| self.moved_by_others());
-        if let Err(error) = entered {
-            // The head may stand before the new segment's type table, or its offset belong to the old segment.
-            return Err(self.fail(error));
-        }
-        self.save_runs();
-        Ok(())
-    }
-
-    fn seal(&mut self) -> Result<()> {
-        let footer = self.head.footer()?.encode();
-        let footer_at = self.head.position.offset;
-        let end = footer_at + taffrail_log_format::padded_len(footer.len() as u64) + layout::SEAL_LEN_BYTES;
-        self.reserve(end)?;
-        let now_ns = self.storage.now_ns();
-        let frame = |kind, payload: Vec<u8>| Planned {
-            run: None,
-            revision: 0,
-            kind,
-            hint: false,
-            time_ns: now_ns,
-            payload: payload.into(),
-        };
-        let planned = [frame(Kind::FOOTER, footer), frame(Kind::SEAL, footer_at.to_le_bytes().to_vec())];
-        let headers = self.encode(&planned).inspect_err(|_| self.buffer.clear())?;
-        let mut at = 0;
-        for (frame, header) in planned.iter().zip(&headers) {
-            let bytes = &self.buffer[at..at + layout::frame::HEADER_LEN_BYTES];
-            self.head.accept(header, bytes, &frame.payload);
-            at += usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
-        }
-        self.head.sealed = true;
-        self.flush()
-    }
-
     /// Writes and syncs what is left, publishes the watermark and the run index, and frees the lock.
     pub(crate) fn close(&mut self) -> Result<()> {
         self.closed = true;
@@ -613,25 +403,6 @@ fn poisoned(poison: &Error) -> Error {
         .hint("open the store again: recovery keeps everything that was acknowledged")
 }
 
-fn conflict(name: &str, wanted: &str, found: &str) -> Error {
-    Error::new(ErrorKind::Conflict, "T0145", format!("run {name:?}: expected {wanted}, found {found}"))
-        .hint("read the run again, decide again, and repeat the append with its new revision")
-}
-
 pub(crate) fn no_run(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, "T0141", format!("there is no run {name:?}"))
-}
-
-/// Same name and version must mean the same schema: swapped fields of one type would decode to wrong values in silence.
-fn check_same_schema(known: Option<&crate::TypeEntry>, wanted: &crate::TypeEntry) -> Result<()> {
-    let Some(known) = known else { return Ok(()) };
-    if known.fingerprint == wanted.fingerprint && known.codec == wanted.codec && known.hint == wanted.hint {
-        return Ok(());
-    }
-    let message = format!(
-        "type {} version {} is registered in this store with another schema, codec or hint flag",
-        wanted.full_name(),
-        wanted.version
-    );
-    Err(Error::new(ErrorKind::Invalid, "T0143", message).hint("raise the type's version"))
 }

@@ -75,7 +75,9 @@ impl Reading {
                 }
                 Step::Free | Step::End => {
                     let rest = bytes.get(at..).unwrap_or_default();
-                    if rest.iter().any(|byte| *byte != 0) || scanner.in_batch() {
+                    if rest.chunks(256).any(|piece| piece.iter().fold(0, |all, byte| all | byte) != 0)
+                        || scanner.in_batch()
+                    {
                         return Err(format!("the frames end at {offset:#x}, but not the bytes or not the batch"));
                     }
                     break;
@@ -85,7 +87,8 @@ impl Reading {
             }
         }
         let trimmed = scanner.offset() == bytes.len() as u64;
-        if !is_last && !(sealed && trimmed) {
+        let complete = sealed && trimmed;
+        if !(is_last || complete) {
             return Err(format!("another one follows, sealed {sealed}, trimmed {trimmed}"));
         }
         self.link = footer.map(|footer: Footer| footer.origin);
