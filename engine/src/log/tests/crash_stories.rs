@@ -80,21 +80,20 @@ fn a_failed_sync_of_what_others_wrote_is_not_left_behind_a_clean_lock() {
     // Under `Never`, a release leaves LOCK clean with frames that are not durable. `Journal::sync` took the lock and synced
     // without marking it. Where that sync failed, LOCK still said "clean": the next process did not distrust the page
     // cache, its own sync returned success, and what it acknowledged lay behind frames that the disk did not have.
-    let disk = SimDisk::new(3);
-    let lazy = open(&disk, 1, options().sync(SyncPolicy::Never));
-    lazy.append(one("nightly", &[b'x'; 3000])).unwrap();
-    let begin = disk.next_operation();
-    let dry = disk.clone();
-    open(&dry, 1, options().sync(SyncPolicy::Never)).sync().unwrap();
-    for index in begin..begin + 20 {
-        disk.inject(index, Fault::FailedSync);
-        if lazy.sync().is_err() {
-            break;
+    let written_lazily = || {
+        let disk = SimDisk::new(3);
+        let lazy = open(&disk, 1, options().sync(SyncPolicy::Never).segment_len_bytes(64 << 10));
+        for _ in 0..8 {
+            lazy.append(one("nightly", &[b'x'; 3000])).unwrap();
         }
-        lazy.append(one("nightly", &[b'x'; 300])).unwrap();
-    }
-    disk.clear_faults();
-    let careful = open(&disk, 2, options());
+        (disk, lazy)
+    };
+    let (dry, lazy) = written_lazily();
+    let sync = next_sync(&dry, || drop(lazy.sync()));
+    let (disk, lazy) = written_lazily();
+    disk.inject(sync, Fault::FailedSync);
+    assert_eq!(lazy.sync().unwrap_err().kind(), ErrorKind::Io);
+    let careful = open(&disk, 2, options().segment_len_bytes(64 << 10));
     let acked = careful.append(one("nightly", b"{\"acked\":1}")).unwrap();
     let cut = disk.power_cut_mask(0);
     assert!(open(&cut, 3, options()).durable() >= acked.last.get());
@@ -102,44 +101,48 @@ fn a_failed_sync_of_what_others_wrote_is_not_left_behind_a_clean_lock() {
     assert_eq!(log[usize::try_from(acked.last.get()).unwrap() - 1].payload, b"{\"acked\":1}");
 }
 
+/// The index of the first sync of a file that an action makes.
+fn next_sync(disk: &SimDisk, act: impl FnOnce()) -> u64 {
+    let from = disk.next_operation();
+    act();
+    first(disk, from, |operation| operation.kind.syncs_file())
+}
+
 #[test]
 fn a_process_notices_that_the_end_it_knew_was_cut() {
     // Under `Never` a process may know of events that are not durable. When another one's sync failed, and a third one
     // recovered and appended, the first went on from its own end if LOCK named a later place: it took stale runs and
     // revisions along, or found no frame border there and called the log damaged.
-    let disk = SimDisk::new(4);
     let never = || options().sync(SyncPolicy::Never).segment_len_bytes(64 << 10);
-    let (one_journal, other) = (open(&disk, 1, never()), open(&disk, 2, never()));
-    one_journal.sync().unwrap();
-    for number in 0..8_usize {
-        one_journal.append(one("lost", &vec![b'a'; 500 + number])).unwrap();
-    }
-    assert_eq!(other.run("lost").unwrap().revision(), 9);
-    let trial = disk.next_operation();
-    disk.inject(first_sync_of(&one_journal, &disk, trial), Fault::FailedSync);
-    assert_eq!(one_journal.sync().unwrap_err().kind(), ErrorKind::Io);
+    let known_by_two = || {
+        let disk = SimDisk::new(4);
+        let (first, second) = (open(&disk, 1, never()), open(&disk, 2, never()));
+        first.sync().unwrap();
+        for _ in 0..8 {
+            first.append(one("lost", &[b'a'; 500])).unwrap();
+        }
+        assert_eq!(second.run("lost").unwrap().revision(), 9);
+        (disk, first, second)
+    };
+    let (dry, first, _) = known_by_two();
+    let sync = next_sync(&dry, || drop(first.sync()));
+    let (disk, first, second) = known_by_two();
+    let known_end = log_of(&disk).last().map(|event| (event.seq, event.place.2)).unwrap();
+    disk.inject(sync, Fault::FailedSync);
+    assert_eq!(first.sync().unwrap_err().kind(), ErrorKind::Io);
+    // Other events, up to the same place and the same seq: nothing but the last frame itself tells the difference.
     let third = open(&disk, 3, never());
-    for number in 0..20_usize {
-        third.append(one("kept", &vec![b'b'; 900 - number])).unwrap();
+    let end = |disk: &SimDisk| log_of(disk).last().map(|event| (event.seq, event.place.2)).unwrap();
+    while end(&disk).0 + 1 < known_end.0 {
+        third.append(one("kept", b"{\"n\":1}")).unwrap();
     }
-    let kept = third.run("kept").unwrap().revision();
-    let appended = other.append(one("kept", b"{}")).unwrap();
-    assert_eq!(appended.revision, kept + 1);
-    let log = log_of(&disk);
-    assert_eq!(log.last().map(|event| (event.seq, event.revision)), Some((appended.last.get(), kept + 1)));
-}
-
-/// The index of the sync that `Journal::sync` will make, counted on calls that change nothing.
-fn first_sync_of(journal: &Journal, disk: &SimDisk, from: u64) -> u64 {
-    journal.run("lost").unwrap();
-    let lookup = disk.next_operation() - from;
-    let operations = disk.ops();
-    let behind = usize::try_from(from).unwrap();
-    // Taking the lock and looking behind the end; then LOCK is marked, then the sync.
-    let unmarked = operations[behind..].iter().take_while(|operation| operation.kind != OperationKind::WriteAt);
-    let begin = unmarked.count() as u64;
-    assert!(begin < lookup);
-    disk.next_operation() + begin + 1
+    let filler = usize::try_from(known_end.1 - end(&disk).1).unwrap() - 48;
+    third.append(one("kept", &vec![b'b'; filler])).unwrap();
+    assert_eq!(end(&disk), known_end);
+    let kept = third.append(one("kept", b"{}")).unwrap().revision;
+    let appended = second.append(one("kept", b"{}")).unwrap();
+    assert_eq!((appended.last.get(), appended.revision), (known_end.0 + 2, kept + 1));
+    assert_eq!(end(&disk).0, appended.last.get());
 }
 
 #[test]
@@ -147,20 +150,37 @@ fn an_unreadable_new_segment_stops_the_journal_and_not_the_log() {
     // Rotation reads the new segment back. When that read failed, the head stood before the new segment's type table, or
     // the next group's offset belonged to the old segment; LOCK was released as clean, and the next append was written over
     // the type table, or into the void.
-    let dry = SimDisk::new(5);
-    fill(&dry, &open(&dry, 1, options()));
+    let in_pairs = |disk: &SimDisk, alone: usize| {
+        let journal = open(disk, 1, options());
+        for _ in 0..alone {
+            journal.append(one("nightly", &[b'x'; 400])).unwrap();
+        }
+        let before = disk.files().len();
+        let mut acked = 0;
+        while disk.files().len() == before {
+            // One group: what the first one leaves behind, the second one finds.
+            let pair = [journal.submit(one("nightly", &[b'x'; 400])), journal.submit(one("nightly", &[b'y'; 400]))];
+            for answer in pair.map(crate::Ticket::wait) {
+                match answer {
+                    Ok(appended) => acked = appended.last.get(),
+                    Err(_) => return acked,
+                }
+            }
+        }
+        acked
+    };
     let renames = |operation: &Operation| operation.kind == OperationKind::Rename && operation.name.contains("2.seg");
-    let rename = first(&dry, 0, renames);
-    for behind in 1..12 {
+    for (alone, behind) in (0..2).flat_map(|alone| (1..16).map(move |behind| (alone, behind))) {
+        let dry = SimDisk::new(5);
+        in_pairs(&dry, alone);
         let disk = SimDisk::new(5);
-        let journal = open(&disk, 1, options());
-        disk.inject(rename + behind, Fault::Fail(Failure::InputOutput));
-        fill(&disk, &journal);
-        let _either = journal.append(one("nightly", b"{}"));
+        disk.inject(first(&dry, 0, renames) + behind, Fault::Fail(Failure::InputOutput));
+        let promised = in_pairs(&disk, alone);
         let next = open(&disk, 2, options());
         let acked = next.append(one("nightly", b"{\"n\":1}")).unwrap();
         let log = log_of(&disk);
-        assert_eq!(log.last().map(|event| event.seq), Some(acked.last.get()), "{behind}");
+        assert!(acked.first.get() > promised, "{alone} {behind}");
+        assert_eq!(log.last().map(|event| event.seq), Some(acked.last.get()), "{alone} {behind}");
     }
 }
 
