@@ -124,7 +124,7 @@ fn a_process_notices_that_the_end_it_knew_was_cut() {
         assert_eq!(second.run("lost").unwrap().revision(), 9);
         (disk, first, second)
     };
-    let (dry, first, _) = known_by_two();
+    let (dry, first, _second) = known_by_two();
     let sync = next_sync(&dry, || drop(first.sync()));
     let (disk, first, second) = known_by_two();
     let known_end = log_of(&disk).last().map(|event| (event.seq, event.place.2)).unwrap();
