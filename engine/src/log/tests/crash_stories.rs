@@ -127,12 +127,12 @@ fn a_process_notices_that_the_end_it_knew_was_cut() {
     let (dry, first, _second) = known_by_two();
     let sync = next_sync(&dry, || drop(first.sync()));
     let (disk, first, second) = known_by_two();
-    let known_end = log_of(&disk).last().map(|event| (event.seq, event.place.2)).unwrap();
+    let end = |disk: &SimDisk| log_of(disk).last().map_or((0, 0), |event| (event.seq, event.place.2));
+    let known_end = end(&disk);
     disk.inject(sync, Fault::FailedSync);
     assert_eq!(first.sync().unwrap_err().kind(), ErrorKind::Io);
     // Other events, up to the same place and the same seq: nothing but the last frame itself tells the difference.
     let third = open(&disk, 3, never());
-    let end = |disk: &SimDisk| log_of(disk).last().map(|event| (event.seq, event.place.2)).unwrap();
     while end(&disk).0 + 1 < known_end.0 {
         third.append(one("kept", b"{\"n\":1}")).unwrap();
     }
