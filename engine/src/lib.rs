@@ -17,6 +17,7 @@ pub mod storage;
 pub use error::{Error, ErrorKind, Location, Result};
 #[cfg(feature = "tokio")]
 pub use handle::{AsyncFollow, AsyncJournal};
+pub use log::repair;
 pub use log::{
     AffectedRun, AppendError, Appended, Batch, BatchRun, Damage, Depth, Events, Expect, Finding, FindingKind, Follow,
     Inspected, Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Opening, Options, Owner, Piece, Query,

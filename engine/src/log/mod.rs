@@ -25,6 +25,7 @@ mod query;
 mod reader;
 mod record;
 mod recovery;
+pub mod repair;
 mod resolve;
 mod run_check;
 mod run_index;

@@ -5,5 +5,6 @@ mod damage_kit;
 mod flipping;
 mod model;
 mod reading;
+mod repairing;
 mod surgery;
 mod tails;
