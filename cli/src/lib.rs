@@ -16,6 +16,7 @@ pub mod line;
 pub mod locate;
 pub mod network;
 pub mod output;
+pub mod plan;
 pub mod problem;
 pub mod progress;
 pub mod run_names;

@@ -4,6 +4,8 @@ pub mod append;
 pub mod dump;
 pub mod input;
 pub mod mark;
+pub mod repair;
+mod repair_text;
 pub mod verify;
 
 use clap::Subcommand;
@@ -21,6 +23,8 @@ pub enum Log {
     Dump(dump::Dump),
     /// Give the present position a name
     Mark(mark::Mark),
+    /// Take damage out of the log, and record what is absent: a plan first, then that plan and no other
+    Repair(repair::Repair),
     /// Check every byte, and name what is lost
     Verify(verify::Verify),
 }
@@ -35,6 +39,7 @@ impl Log {
             Self::Append(append) => append.run(context),
             Self::Dump(dump) => dump.run(context),
             Self::Mark(mark) => mark.run(context),
+            Self::Repair(repair) => repair.run(context),
             Self::Verify(verify) => verify.run(context),
         }
     }

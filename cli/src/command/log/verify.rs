@@ -94,7 +94,7 @@ fn no_bundle(store: &Store) -> Failure {
         .into()
 }
 
-fn exit(severity: Severity) -> Exit {
+pub(super) fn exit(severity: Severity) -> Exit {
     match severity {
         Severity::Clean => Exit::Clean,
         Severity::TornTail => Exit::TornTail,
@@ -230,8 +230,8 @@ impl Text<'_> {
         };
         match self.exit {
             Exit::Clean => vec![result],
-            Exit::TornTail => vec![result, hint("store info")],
-            Exit::Damage => vec![result, hint("log dump")],
+            Exit::TornTail => vec![result, hint("log repair")],
+            Exit::Damage => vec![result, hint("log repair --mode salvage")],
             _ => vec![result, hint("explain T0307")],
         }
     }
