@@ -11,3 +11,4 @@ mod crashes;
 mod kit;
 mod processes;
 mod reading_only;
+mod repair;
