@@ -19,6 +19,8 @@ pub mod output;
 pub mod plan;
 pub mod problem;
 pub mod progress;
+#[cfg(test)]
+mod reference;
 pub mod run_names;
 pub mod settings;
 pub mod store;

@@ -11,4 +11,5 @@ mod crashes;
 mod kit;
 mod processes;
 mod reading_only;
+mod readme;
 mod repair;

@@ -31,14 +31,14 @@ impl Text<'_> {
             return Ok(());
         }
         output.line(self.proposal.heading())?;
-        let width = plan.segments.iter().map(|repair| repair.segment.to_string().len()).max().unwrap_or(1).max(2);
-        for repair in &plan.segments {
-            output.line(format!("  seg {:<width$}  {}", repair.segment, segment(repair)).as_str())?;
+        let mut rows: Vec<(String, String)> =
+            plan.segments.iter().map(|repair| (format!("seg {}", repair.segment), segment(repair))).collect();
+        rows.extend(self.kept().into_iter().map(|kept| ("keep".to_owned(), kept)));
+        rows.push(("tell".to_owned(), "an OperatorAction event: who, why, and what was lost".to_owned()));
+        let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+        for (label, text) in rows {
+            output.line(format!("  {label:<width$}  {text}").as_str())?;
         }
-        for kept in self.kept() {
-            output.line(format!("  keep{:width$}   {kept}", "").as_str())?;
-        }
-        output.line(format!("  tell{:width$}   an OperatorAction event: who, why, and what was lost", "").as_str())?;
         output.lines(self.loss())?;
         let elsewhere = self.found.report.totals.lost.saturating_sub(plan.lost);
         if plan.mode == RepairMode::Tail && elsewhere > 0 {
