@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::panic,
     reason = "the tests look at stores from outside, with files and threads of their own"
 )]
 
@@ -11,3 +12,5 @@ mod crashes;
 mod kit;
 mod processes;
 mod reading_only;
+mod readme;
+mod repair;
