@@ -6,6 +6,7 @@
 pub mod config;
 mod error;
 pub mod expr;
+pub mod fold;
 pub mod import;
 mod log;
 pub mod nearest;
@@ -13,6 +14,11 @@ pub mod position;
 pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};
+#[cfg(any(test, feature = "testkit"))]
+pub use fold::testkit;
+pub use fold::{
+    Decide, Event, Fold, Folding, Recorded, Rejection, Replay, Scope, Snapshots, Standing, StateDigest, Upcasts,
+};
 pub use log::{
     AppendError, Appended, Batch, BatchRun, Events, Expect, Follow, Journal, Listing, LockState, Options, Query,
     Reader, Record, RecoveryPlan, Run, RunSummary, Segment, SyncPolicy, Ticket,

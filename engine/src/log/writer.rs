@@ -102,6 +102,10 @@ impl Writer {
         self.head.position.next_seq.count_before()
     }
 
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.storage)
+    }
+
     pub(crate) fn durable(&self) -> u64 {
         self.durable
     }
@@ -286,7 +290,11 @@ impl Writer {
                     let kind = TypeTable::kind_of_row(number).ok_or_else(|| {
                         Error::new(ErrorKind::Invalid, "T0144", "the store has 4096 types, and can have no more")
                     })?;
-                    fresh.push(TypeRegistered { kind, entry: (**entry).clone() });
+                    let mut row = (**entry).clone();
+                    if self.is_described(&row, &fresh) {
+                        row.descriptor.clear();
+                    }
+                    fresh.push(TypeRegistered { kind, entry: row });
                     kind
                 }
             };
@@ -301,6 +309,14 @@ impl Writer {
             payload: registered.encode().into(),
         }));
         Ok(kinds)
+    }
+
+    /// Whether an earlier row describes the schema of this one: the table says each schema once.
+    fn is_described(&self, row: &crate::TypeEntry, fresh: &[TypeRegistered]) -> bool {
+        let describes = |other: &crate::TypeEntry| {
+            other.fingerprint == row.fingerprint && other.fingerprint.is_some() && !other.descriptor.is_empty()
+        };
+        self.head.types.rows().any(|(_, other)| describes(other)) || fresh.iter().any(|other| describes(&other.entry))
     }
 
     /// Where the batch's runs stand, with openings of those that are new.
