@@ -60,16 +60,27 @@ impl Fold for Honest {
     }
 }
 
-fn main() -> taffrail::Result<()> {
+fn front_door() -> taffrail::Result<Journal> {
     let journal = Journal::options().create(true).open_on(Arc::new(Memory::new()))?;
     let run = journal.run_or_create("front door")?;
     run.append(Expect::Any, &[Door::Closed, Door::Opened { by: "tal".into() }, Door::Closed])?;
+    Ok(journal)
+}
+
+/// Prints the states of the honest fold.
+pub(crate) fn states() -> taffrail::Result<()> {
+    each_state::<Honest>(&front_door()?.reader()?, None, |line| {
+        println!("{} {} {}", line.seq, line.digest, line.state);
+        Ok(true)
+    })
+}
+
+pub(crate) fn main() -> taffrail::Result<()> {
     if std::env::args().nth(1).as_deref() == Some("states") {
-        return each_state::<Honest>(&journal.reader()?, None, |line| {
-            println!("{} {} {}", line.seq, line.digest, line.state);
-            Ok(true)
-        });
+        return states();
     }
+    let journal = front_door()?;
+    let run = journal.run("front door")?;
     run.checkpoint::<Honest>()?;
     println!("honest:   {}", run.check::<Honest>()?);
     run.checkpoint::<Careless>()?;

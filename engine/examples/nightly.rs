@@ -1,6 +1,6 @@
 //! A program that records its own events: what embedding taffrail looks like.
 //!
-//! `cargo run --example nightly -- DIRECTORY` works in `DIRECTORY/.taffrail`; without it, in the current directory.
+//! `cargo run --example nightly` works in `.taffrail`, in the current directory.
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 
 use serde::{Deserialize, Serialize};
@@ -48,10 +48,8 @@ impl Fold for Jobs {
     }
 }
 
-fn main() -> taffrail::Result<()> {
-    let directory = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
-    let store = std::path::Path::new(&directory).join(".taffrail");
-    let journal = Journal::options().create(true).sync(SyncPolicy::Always).open(store)?;
+pub(crate) fn main() -> taffrail::Result<()> {
+    let journal = Journal::options().create(true).sync(SyncPolicy::Always).open(".taffrail")?;
     let run = journal.run_or_create("nightly")?; // journal.run(name) never creates
     run.append(Expect::Any, &[Job::Queued { cmd: "cargo test".into() }])?; // returns when it is durable
     let (tally, revision) = run.state::<Jobs>()?; // newest snapshot + tail

@@ -58,7 +58,7 @@ fn folded(reader: &Reader) -> BTreeMap<Option<Seq>, Standing<Jobs>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn fold_prefix_then_suffix_is_all(steps in steps(), cut in 1_u64..80) {

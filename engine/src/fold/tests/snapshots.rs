@@ -12,7 +12,10 @@ fn snapshots(storage: &Arc<Memory>) -> Snapshots {
 
 /// A run of three parts with a snapshot behind each.
 fn three() -> (Arc<Memory>, Vec<crate::fold::Snapshot>) {
-    let storage = store();
+    three_in(store())
+}
+
+fn three_in(storage: Arc<Memory>) -> (Arc<Memory>, Vec<crate::fold::Snapshot>) {
     let journal = open(&storage);
     let run = journal.run_or_create("nightly").unwrap();
     let made = ["a", "b", "c"].map(|cmd| {
@@ -60,7 +63,9 @@ fn fold_spoiled_and_foreign_snapshots_are_passed_over_with_a_finding() {
     assert!(whys[0].contains("CRC") && whys[1].contains("bytes, and should have"), "{whys:?}");
     assert_eq!(snapshots(&storage).list().unwrap().findings.len(), 2);
     // The same run in another log: the file is whole, and says whose it is.
-    let (other, theirs) = three();
+    let other = store();
+    other.random_id().unwrap();
+    let (other, theirs) = three_in(other);
     rewrite(&storage, &made[0].file, |bytes| {
         let open = other.open(&theirs[0].file, OpenMode::Read).unwrap();
         bytes.resize(usize::try_from(open.len_bytes().unwrap()).unwrap(), 0);
