@@ -3,9 +3,13 @@
 //! The log is append-only and segmented; what it acknowledged survives kill -9 and power cuts, and damage is named and never
 //! mistaken for a torn tail. See `docs/architecture.md` in the repository.
 
+#[cfg(test)]
+extern crate self as taffrail;
+
 pub mod config;
 mod error;
 pub mod expr;
+pub mod fold;
 #[cfg(feature = "tokio")]
 mod handle;
 pub mod import;
@@ -15,6 +19,11 @@ pub mod position;
 pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};
+#[cfg(any(test, feature = "testkit"))]
+pub use fold::testkit;
+pub use fold::{
+    Decide, Event, Fold, Folding, Recorded, Rejection, Replay, Scope, Snapshots, Standing, StateDigest, Upcasts,
+};
 #[cfg(feature = "tokio")]
 pub use handle::{AsyncFollow, AsyncJournal};
 pub use log::repair;

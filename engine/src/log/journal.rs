@@ -194,6 +194,20 @@ impl Journal {
         })
     }
 
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        self.writer().storage()
+    }
+
+    /// The store's storage, with everything in its files that has been appended so far: for reading behind an append.
+    ///
+    /// # Errors
+    /// `Io`, `Locked`, `Poisoned`.
+    pub(crate) fn flushed_storage(&self) -> Result<Arc<dyn Storage>> {
+        let mut writer = self.writer();
+        writer.flush()?;
+        Ok(writer.storage())
+    }
+
     pub(crate) fn group(&self) -> &Group {
         &self.group
     }
@@ -279,7 +293,13 @@ pub struct Run<'a> {
     revision: u32,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// The journal that the run is of.
+    #[must_use]
+    pub fn journal(&self) -> &'a Journal {
+        self.journal
+    }
+
     /// The run's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -7,7 +7,7 @@ use crate::log::record::Record;
 use crate::log::segment::Segment;
 use crate::log::watermark;
 use crate::storage::{Disk, OpenMode, Storage, StorageFile};
-use crate::{ErrorKind, Kind, LogId, RunOpened, SegmentNumber, Seq, TypeEntry};
+use crate::{ErrorKind, GapRange, Kind, LogId, RunOpened, SegmentNumber, Seq, TypeEntry, TypeRegistered, TypeTable};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -176,6 +176,26 @@ impl Reader {
         Ok(segment.expected())
     }
 
+    /// The store that is read; `None` for a segment's file on its own.
+    pub(crate) fn storage(&self) -> Option<&Arc<dyn Storage>> {
+        match &self.source {
+            Source::Store(storage) => Some(storage),
+            Source::Lone(_) => None,
+        }
+    }
+
+    /// The recorded absences of all segments, ascending.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn gaps(&self) -> Result<Vec<GapRange>> {
+        let mut ranges = Vec::new();
+        for number in &self.segments {
+            ranges.extend_from_slice(self.source.segment(*number)?.gaps()?.ranges());
+        }
+        Ok(ranges)
+    }
+
     /// The types of the log's applications, in the order of their registration.
     ///
     /// # Errors
@@ -188,6 +208,19 @@ impl Reader {
             let _nothing_wanted = segment.find(&nothing, self.durable, true)?;
         }
         Ok(segment.types().to_vec())
+    }
+
+    /// The same as a table.
+    ///
+    /// # Errors
+    /// As [`Reader::types`].
+    pub fn type_table(&self) -> Result<TypeTable> {
+        let mut table = TypeTable::new();
+        for entry in self.types()? {
+            let Some(kind) = table.next_kind() else { break };
+            let _is_next = table.register(TypeRegistered { kind, entry: (*entry).clone() });
+        }
+        Ok(table)
     }
 
     /// The segment in which an event lies, if it is there: by the first seqs of the headers.

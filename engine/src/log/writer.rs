@@ -94,6 +94,10 @@ impl Writer {
         self.head.seq()
     }
 
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.storage)
+    }
+
     pub(crate) fn durable(&self) -> u64 {
         self.durable
     }

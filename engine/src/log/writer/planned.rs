@@ -64,7 +64,11 @@ impl Writer {
                 }
                 None => {
                     let kind = types.next_kind().ok_or_else(full)?;
-                    let registered = TypeRegistered { kind, entry: (**entry).clone() };
+                    let mut row = (**entry).clone();
+                    if is_described(types, &row) {
+                        row.descriptor.clear();
+                    }
+                    let registered = TypeRegistered { kind, entry: row };
                     frames.push(Planned {
                         run: None,
                         revision: 0,
@@ -124,6 +128,12 @@ impl Writer {
         }
         Ok(tips)
     }
+}
+
+/// Whether an earlier row describes the schema of this one: the table says each schema once.
+fn is_described(types: &TypeTable, row: &crate::TypeEntry) -> bool {
+    row.fingerprint.is_some()
+        && types.rows().any(|(_, other)| other.fingerprint == row.fingerprint && !other.descriptor.is_empty())
 }
 
 fn conflict(name: &str, wanted: &str, found: &str) -> Error {

@@ -1,0 +1,81 @@
+//! Checkpoints: digests of states, recorded in the log beside the events.
+
+use crate::error::Result;
+use crate::fold::fold::Fold;
+use crate::fold::state::{Standing, StateDigest};
+use crate::{Appended, Batch, Expect, Kind, Query, Reader, Run, Seq};
+use std::collections::BTreeMap;
+use taffrail_log_format::Checkpoint;
+
+/// What a checkpoint says about who folded.
+pub const BUILD: &str = concat!("taffrail ", env!("CARGO_PKG_VERSION"));
+
+/// A run gets a checkpoint about every so many of its events, from whoever holds its state.
+pub const CHECKPOINT_EVERY_EVENTS: u32 = 256;
+
+/// Records a state's digest, if the run is still where the state stands.
+///
+/// # Errors
+/// `Conflict` where it is not; as appending.
+pub(crate) fn append_checkpoint<F: Fold>(run: &Run<'_>, standing: &Standing<F>) -> Result<(StateDigest, Appended)> {
+    let digest = standing.digest()?;
+    let checkpoint = Checkpoint {
+        fold: F::NAME.to_owned(),
+        version: F::VERSION,
+        build: BUILD.to_owned(),
+        run: Some(run.number()),
+        revision: u64::from(standing.revision),
+        digest: digest.0,
+    };
+    let mut batch = Batch::new();
+    let place = batch.run(run.name(), Expect::Revision(standing.revision));
+    batch.own(Some(place), Kind::CHECKPOINT, true, &checkpoint.encode());
+    Ok((digest, run.journal().append(batch)?))
+}
+
+/// A checkpoint in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedCheckpoint {
+    /// The checkpoint's own event.
+    pub seq: Seq,
+    /// The fold's version.
+    pub version: u32,
+    /// The build that folded.
+    pub build: String,
+    /// The digest of the state that it saw.
+    pub digest: StateDigest,
+}
+
+/// The checkpoints of a fold, by run and revision; and, by run, how many there are of other folds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checkpoints {
+    pub(crate) of_fold: BTreeMap<(Seq, u32), Vec<RecordedCheckpoint>>,
+    pub(crate) of_others: BTreeMap<Seq, u64>,
+}
+
+impl Checkpoints {
+    /// All of them, or those of a run. A checkpoint that can not be read, or that names another run than the one it lies in,
+    /// is one of another fold.
+    pub(crate) fn read<F: Fold>(reader: &Reader, run: Option<Seq>) -> Result<Checkpoints> {
+        let mut checkpoints = Checkpoints::default();
+        let mut query = Query::all().event_type("Checkpoint");
+        query = run.map_or(query.clone(), |run| query.run(run).from(run));
+        let mut events = reader.events(query)?;
+        while let Some(record) = events.next()? {
+            let Some(run) = record.run.filter(|_| record.kind == Kind::CHECKPOINT) else { continue };
+            let read = Checkpoint::decode(&record.payload).ok().filter(|it| it.fold == F::NAME && it.run == Some(run));
+            let revision = read.as_ref().and_then(|checkpoint| u32::try_from(checkpoint.revision).ok());
+            let (Some(checkpoint), Some(revision)) = (read, revision) else {
+                *checkpoints.of_others.entry(run).or_default() += 1;
+                continue;
+            };
+            checkpoints.of_fold.entry((run, revision)).or_default().push(RecordedCheckpoint {
+                seq: record.seq,
+                version: checkpoint.version,
+                build: checkpoint.build,
+                digest: StateDigest(checkpoint.digest),
+            });
+        }
+        Ok(checkpoints)
+    }
+}

@@ -1,0 +1,77 @@
+//! A state on request: the newest snapshot that can be trusted, and the events behind it.
+
+use crate::error::{Error, Result};
+use crate::fold::fold::{Fold, Scope};
+use crate::fold::folding::Folding;
+use crate::fold::replay::Replay;
+use crate::fold::snapshots::{SnapshotFinding, Snapshots, check_name};
+use crate::fold::state::Standing;
+use crate::{ErrorKind, Reader, Seq};
+
+/// Where a fold may begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the newest snapshot that can be trusted, else at the log's first event.
+    #[default]
+    Snapshot,
+    /// At the log's first event.
+    Origin,
+}
+
+/// A state that was asked for.
+#[derive(Clone, Debug)]
+pub struct Loaded<F: Fold> {
+    /// The state, and where it stands.
+    pub standing: Standing<F>,
+    /// The event after which the snapshot was taken that the fold began at; `None` for the log's first event.
+    pub snapshot: Option<Seq>,
+    /// Snapshots that were passed over.
+    pub findings: Vec<SnapshotFinding>,
+}
+
+impl Reader {
+    /// The state of a run (`None`: of the store, for a fold over it) before the event `until`, or at the end of the log.
+    ///
+    /// # Errors
+    /// `Compacted` (T0508) where the first events are no longer there and no snapshot covers them; `Incompatible` (T0501,
+    /// T0504, T0506) for an event that can not be read; `Invalid` (T0505, T0513) for the fold's own definition; as reading.
+    pub fn state<F: Fold>(&self, run: Option<Seq>, until: Option<Seq>, start: Start) -> Result<Loaded<F>> {
+        check_name::<F>()?;
+        if (F::SCOPE == Scope::Run) != run.is_some() {
+            let message = match run {
+                None => format!("fold {} has a state for each run: name the run", F::NAME),
+                Some(_) => format!("fold {} has one state for the whole store", F::NAME),
+            };
+            return Err(Error::new(ErrorKind::Invalid, "T0513", message));
+        }
+        let (begun, findings) = match (Snapshots::of(self), start) {
+            (Some(snapshots), Start::Snapshot) => snapshots.newest::<F>(self, run, until)?,
+            _ => (None, Vec::new()),
+        };
+        let mut replay = Replay::of(self);
+        if let Some(run) = run {
+            replay = replay.run(run).from(run);
+        }
+        if let Some(until) = until {
+            replay = replay.until(until);
+        }
+        let mut folding = Folding::<F>::new()?;
+        let snapshot = begun.as_ref().and_then(|standing| standing.seq);
+        if let Some(standing) = begun {
+            replay = standing.seq.map_or(replay.clone(), |seq| replay.from(seq.next()));
+            folding.start_at(run, standing);
+        }
+        replay.go(&mut [&mut folding])?;
+        let standing = folding.into_standing(run)?;
+        if let Some(first) = standing.missing.first().filter(|missing| missing.after.is_none())
+            && let Some(gap) = self.gaps()?.iter().find(|gap| gap.reason == crate::GapReason::Compacted)
+            && gap.first < first.before
+        {
+            let message = format!("{first}: compacted away, and no snapshot of {} covers them", F::NAME);
+            return Err(Error::new(ErrorKind::Compacted, "T0508", message)
+                .seq(first.before.get())
+                .hint("look in the archive: taffrail store info"));
+        }
+        Ok(Loaded { standing, snapshot, findings })
+    }
+}

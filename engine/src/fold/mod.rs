@@ -1,0 +1,58 @@
+//! From events to state: typed events, folds, replay, snapshots, and the checks that replay is deterministic.
+//!
+//! Pure: no clock, no randomness, no files (but for [`Snapshots`], through the storage seam), nothing whose order differs
+//! from process to process.
+
+mod check;
+mod checkpoint;
+mod codec;
+mod dynamic;
+mod event;
+#[allow(clippy::module_inception, reason = "the noun of this file is the fold")]
+mod fold;
+mod folding;
+mod guard;
+mod held;
+mod history;
+mod load;
+mod locate;
+mod probe;
+mod reading;
+mod registry;
+mod replay;
+mod report;
+mod run_api;
+mod schema;
+mod schema_difference;
+mod snapshot;
+mod snapshots;
+mod state;
+mod state_difference;
+mod states;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod upcast;
+
+pub use check::{CheckOptions, check, check_with};
+pub use checkpoint::{BUILD, CHECKPOINT_EVERY_EVENTS, RecordedCheckpoint};
+pub use dynamic::Schemas;
+pub use event::{Event, Recorded};
+pub use fold::{Decide, Fold, Rejection, Scope};
+pub use folding::{Folding, Pass};
+pub use held::Held;
+pub use history::{Bisection, CauseEvent, CausedChange, History, Judgement, KEPT_STATES};
+pub use load::{Loaded, Start};
+pub use registry::schema;
+pub use replay::Replay;
+pub use report::{Cause, CheckReport, Divergence, Evidence, Place, RunCheck};
+pub use schema::{Content, Field, Format, Schema, Shape, Variant};
+pub use schema_difference::schema_differences;
+pub use snapshot::{FrameIdentity, SnapshotHead};
+pub use snapshots::{Snapshot, SnapshotFinding, SnapshotList, Snapshots};
+pub use state::{Missing, Standing, StateDigest, canonical_bytes, state_json};
+pub use state_difference::{FieldChange, state_differences, value_at};
+pub use states::{StateLine, States, each_state};
+pub use upcast::Upcasts;

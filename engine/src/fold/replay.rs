@@ -1,0 +1,62 @@
+//! One pass over a log for any number of folds.
+
+use crate::error::Result;
+use crate::fold::folding::Pass;
+use crate::{Query, Reader, Seq};
+
+/// Which part of a log to fold. The default is all of it.
+#[derive(Clone, Debug)]
+pub struct Replay<'r> {
+    reader: &'r Reader,
+    query: Query,
+}
+
+impl<'r> Replay<'r> {
+    /// The whole log.
+    #[must_use]
+    pub fn of(reader: &'r Reader) -> Replay<'r> {
+        Replay { reader, query: Query::all() }
+    }
+
+    /// Only this run, in addition to others named before.
+    #[must_use]
+    pub fn run(mut self, run: Seq) -> Replay<'r> {
+        self.query = self.query.run(run);
+        self
+    }
+
+    /// From this event on.
+    #[must_use]
+    pub fn from(mut self, seq: Seq) -> Replay<'r> {
+        self.query = self.query.from(seq);
+        self
+    }
+
+    /// Up to this event, exclusive.
+    #[must_use]
+    pub fn until(mut self, seq: Seq) -> Replay<'r> {
+        self.query = self.query.until(seq);
+        self
+    }
+
+    /// Only what is durable.
+    #[must_use]
+    pub fn durable_only(mut self) -> Replay<'r> {
+        self.query.durable_only = true;
+        self
+    }
+
+    /// Reads the events once and hands each to every pass.
+    ///
+    /// # Errors
+    /// As reading; what a pass returns.
+    pub fn go(&self, passes: &mut [&mut dyn Pass]) -> Result<()> {
+        let mut events = self.reader.events(self.query.clone())?;
+        while let Some(record) = events.next()? {
+            for pass in &mut *passes {
+                pass.take(&record)?;
+            }
+        }
+        Ok(())
+    }
+}

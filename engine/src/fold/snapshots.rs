@@ -1,0 +1,353 @@
+//! The snapshots of a store: hints that are proven before use, and can be deleted at any time.
+
+use crate::error::{Error, Result};
+use crate::fold::codec;
+use crate::fold::fold::Fold;
+use crate::fold::snapshot::{FrameIdentity, MAX_FILE_LEN_BYTES, SnapshotHead, decode, encode};
+use crate::fold::state::{Standing, StateDigest, canonical_bytes};
+use crate::storage::{EntryKind, OpenMode, Storage, read_full_at, write_all_at};
+use crate::{ErrorKind, GapReason, Reader, Seq, TypeEntry};
+use std::sync::Arc;
+
+/// The directory of the snapshots.
+const SNAPSHOTS: &str = "snapshots";
+
+/// A snapshot that is there and good in itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its file, relative to the store.
+    pub file: String,
+    /// What it says.
+    pub head: SnapshotHead,
+}
+
+/// A snapshot file that was passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotFinding {
+    /// Its file, relative to the store.
+    pub file: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What the directory of snapshots holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotList {
+    /// Good ones: by fold, then version, then run, then seq.
+    pub snapshots: Vec<Snapshot>,
+    /// The others.
+    pub findings: Vec<SnapshotFinding>,
+}
+
+/// A store's snapshots.
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    storage: Arc<dyn Storage>,
+}
+
+impl Snapshots {
+    /// How many snapshots of a fold and run [`Snapshots::prune`] leaves at least.
+    pub const KEPT_AT_LEAST: usize = 2;
+
+    /// The snapshots of a store.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>) -> Snapshots {
+        Snapshots { storage }
+    }
+
+    /// Those of the store that a reader reads; `None` for a segment's file on its own.
+    #[must_use]
+    pub fn of(reader: &Reader) -> Option<Snapshots> {
+        reader.storage().map(|storage| Snapshots::new(Arc::clone(storage)))
+    }
+
+    /// All snapshots, each proven in itself, of all folds.
+    ///
+    /// # Errors
+    /// `Io` where the directory can not be listed.
+    pub fn list(&self) -> Result<SnapshotList> {
+        let mut list = SnapshotList::default();
+        for directory in self.entries(SNAPSHOTS, EntryKind::Directory)? {
+            let directory = format!("{SNAPSHOTS}/{directory}");
+            for name in self.entries(&directory, EntryKind::File)? {
+                let file = format!("{directory}/{name}");
+                match self.read(&file) {
+                    Ok((head, _)) => list.snapshots.push(Snapshot { file, head }),
+                    Err(why) => list.findings.push(SnapshotFinding { file, why }),
+                }
+            }
+        }
+        list.snapshots.sort_by(|a, b| {
+            let key = |snapshot: &Snapshot| {
+                (snapshot.head.fold.clone(), snapshot.head.version, snapshot.head.run, snapshot.head.seq)
+            };
+            key(a).cmp(&key(b))
+        });
+        Ok(list)
+    }
+
+    /// Writes a snapshot of a state that stands at a durable event of the log.
+    ///
+    /// # Errors
+    /// `Rejected` (T0512) where the state is incomplete, has seen no event, or stands behind the durable head; `Invalid`
+    /// (T0502, T0512) where it does not read back as it was; `Io`.
+    pub fn create<F: Fold>(&self, reader: &Reader, run: Option<Seq>, standing: &Standing<F>) -> Result<Snapshot> {
+        let refused =
+            |why: &str| Error::new(ErrorKind::Rejected, "T0512", format!("no snapshot of {}: {why}", F::NAME));
+        check_name::<F>()?;
+        if let Some(missing) = standing.missing.first() {
+            return Err(refused(&format!("the state is incomplete, {missing}")));
+        }
+        let Some(seq) = standing.seq else { return Err(refused("there is no event yet")) };
+        let Some(record) = reader.get(seq)? else {
+            return Err(refused("its last event is not in the log").seq(seq.get()));
+        };
+        if seq.get() > reader.durable() {
+            return Err(refused("its last event is not durable yet").seq(seq.get()).hint("sync the journal first"));
+        }
+        let state = canonical_bytes(&standing.state)?;
+        if codec::decode_state::<F::State>(&state).as_ref() != Ok(&standing.state) {
+            let message = format!("a state of {} does not read back as it was written", F::NAME);
+            return Err(Error::new(ErrorKind::Invalid, "T0512", message)
+                .hint("skip, skip_serializing_if, flatten and untagged do not work with bincode"));
+        }
+        let head = SnapshotHead {
+            log_id: reader.log_id(),
+            fold: F::NAME.to_owned(),
+            version: F::VERSION,
+            run,
+            seq,
+            revision: standing.revision,
+            events: standing.events,
+            frame: FrameIdentity::of(&record),
+            state_len_bytes: state.len() as u64,
+            digest: StateDigest::of_bytes(&state),
+        };
+        let directory = directory_of(F::NAME, F::VERSION);
+        let file = format!("{directory}/{}", file_name(seq, run));
+        self.write(&directory, &file, &encode(&head, &state))
+            .map_err(|error| Error::io(format_args!("cannot write {file}"), error))?;
+        Ok(Snapshot { file, head })
+    }
+
+    /// Temporary file, sync, rename, sync of the directories.
+    fn write(&self, directory: &str, file: &str, bytes: &[u8]) -> std::io::Result<()> {
+        let storage = &*self.storage;
+        if storage.create_dir(SNAPSHOTS)? {
+            storage.sync_dir("")?;
+        }
+        if storage.create_dir(directory)? {
+            storage.sync_dir(SNAPSHOTS)?;
+        }
+        let temporary = format!("{file}.{}.tmp", storage.process_id());
+        if storage.entry(&temporary)?.is_some() {
+            storage.remove(&temporary)?;
+        }
+        let written = storage.open(&temporary, OpenMode::CreateNew)?;
+        write_all_at(&*written, 0, bytes)?;
+        written.sync_all()?;
+        drop(written);
+        storage.rename(&temporary, file)?;
+        storage.sync_dir(directory)
+    }
+
+    /// Removes a snapshot.
+    ///
+    /// # Errors
+    /// `NotFound` (T0510); `Io`.
+    pub fn drop(&self, snapshot: &Snapshot) -> Result<()> {
+        let file = &snapshot.file;
+        let io = |error| Error::io(format_args!("cannot remove {file}"), error);
+        if self.storage.entry(file).map_err(io)?.is_none() {
+            return Err(Error::new(ErrorKind::NotFound, "T0510", format!("there is no snapshot {file}"))
+                .hint("taffrail snap list"));
+        }
+        self.storage.remove(file).map_err(io)?;
+        let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
+        self.storage.sync_dir(directory).map_err(io)
+    }
+
+    /// Removes all but the newest so many snapshots of a fold and run, and never goes below
+    /// [`Snapshots::KEPT_AT_LEAST`]. Gives those that were removed.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn prune<F: Fold>(&self, run: Option<Seq>, keep: usize) -> Result<Vec<Snapshot>> {
+        let mut removed = Vec::new();
+        let mut good = 0;
+        for (_, file) in self.candidates::<F>(run, F::VERSION)? {
+            let Ok((head, _)) = self.read(&file) else { continue };
+            good += 1;
+            if good > keep.max(Snapshots::KEPT_AT_LEAST) {
+                let snapshot = Snapshot { file, head };
+                self.drop(&snapshot)?;
+                removed.push(snapshot);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The newest state before `until` that can be trusted: its snapshot is whole, of this log, this fold and this version
+    /// (or one that [`Fold::migrate`] takes), and the log has the event that it was taken after. What was passed over is
+    /// told, and is no error.
+    ///
+    /// # Errors
+    /// `Io` where the directory can not be listed; as reading the log.
+    pub fn newest<F: Fold>(
+        &self,
+        reader: &Reader,
+        run: Option<Seq>,
+        until: Option<Seq>,
+    ) -> Result<(Option<Standing<F>>, Vec<SnapshotFinding>)> {
+        let mut findings = Vec::new();
+        for version in self.versions::<F>()? {
+            for (seq, file) in self.candidates::<F>(run, version)? {
+                if until.is_some_and(|until| seq >= until) {
+                    continue;
+                }
+                match self.usable::<F>(reader, run, version, &file)? {
+                    Ok(standing) => return Ok((Some(standing), findings)),
+                    Err(why) => findings.push(SnapshotFinding { file, why }),
+                }
+            }
+        }
+        Ok((None, findings))
+    }
+
+    fn usable<F: Fold>(
+        &self,
+        reader: &Reader,
+        run: Option<Seq>,
+        version: u32,
+        file: &str,
+    ) -> Result<std::result::Result<Standing<F>, String>> {
+        let (head, state) = match self.read(file) {
+            Ok(read) => read,
+            Err(why) => return Ok(Err(why)),
+        };
+        if head.log_id != reader.log_id() {
+            return Ok(Err(format!("it is of another log, {}", head.log_id)));
+        }
+        if (head.fold.as_str(), head.version, head.run) != (F::NAME, version, run) {
+            return Ok(Err(format!("it is of {} version {}, and bears the wrong name", head.fold, head.version)));
+        }
+        if let Err(why) = same_event(reader, &head)? {
+            return Ok(Err(why));
+        }
+        let state = if version == F::VERSION {
+            codec::decode_state(&state)
+        } else {
+            F::migrate(version, &state).ok_or_else(|| format!("version {version} of the fold can not be migrated"))
+        };
+        Ok(state.map(|state| Standing {
+            state,
+            seq: Some(head.seq),
+            revision: head.revision,
+            events: head.events,
+            missing: Vec::new(),
+        }))
+    }
+
+    /// A snapshot's state as JSON; `None` where it can not be decoded any more.
+    pub(crate) fn state_json<F: Fold>(&self, snapshot: &Snapshot) -> Option<serde_json::Value> {
+        let (_, state) = self.read(&snapshot.file).ok()?;
+        codec::decode_state::<F::State>(&state).ok().map(|state| crate::fold::state::state_json(&state))
+    }
+
+    /// Versions of a fold that there are snapshots of: this one, then the others, the highest first.
+    fn versions<F: Fold>(&self) -> Result<Vec<u32>> {
+        let directories = self.entries(SNAPSHOTS, EntryKind::Directory)?;
+        let version = |name: &String| {
+            let (fold, version) = name.rsplit_once('-')?;
+            version.parse().ok().filter(|_| fold == F::NAME)
+        };
+        let mut versions: Vec<u32> = directories.iter().filter_map(version).collect();
+        versions.sort_by_key(|version| (*version == F::VERSION, *version));
+        versions.reverse();
+        Ok(versions)
+    }
+
+    /// Snapshot files of a fold and run by their names, the newest first.
+    fn candidates<F: Fold>(&self, run: Option<Seq>, version: u32) -> Result<Vec<(Seq, String)>> {
+        let directory = directory_of(F::NAME, version);
+        let names = self.entries(&directory, EntryKind::File)?.into_iter();
+        let named = names.filter_map(|name| {
+            let seq = name.split('.').next()?.parse().ok().and_then(Seq::new)?;
+            (name == file_name(seq, run)).then(|| (seq, format!("{directory}/{name}")))
+        });
+        let mut files: Vec<(Seq, String)> = named.collect();
+        files.sort();
+        files.reverse();
+        Ok(files)
+    }
+
+    fn entries(&self, directory: &str, kind: EntryKind) -> Result<Vec<String>> {
+        match self.storage.list(directory) {
+            Ok(entries) => {
+                let wanted = entries.into_iter().filter(|entry| entry.kind == kind && !entry.name.ends_with(".tmp"));
+                Ok(wanted.map(|entry| entry.name).collect())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::io(format_args!("cannot list {directory}"), error)),
+        }
+    }
+
+    /// Reads and proves a file. A failing read is a reason to use another one, too.
+    fn read(&self, file: &str) -> std::result::Result<(SnapshotHead, Vec<u8>), String> {
+        let read = || {
+            let open = self.storage.open(file, OpenMode::Read)?;
+            let len = usize::try_from(open.len_bytes()?).ok().filter(|len| *len <= MAX_FILE_LEN_BYTES);
+            let mut bytes = vec![0; len.ok_or(std::io::ErrorKind::FileTooLarge)?];
+            let count = read_full_at(&*open, 0, &mut bytes)?;
+            bytes.truncate(count);
+            Ok::<Vec<u8>, std::io::Error>(bytes)
+        };
+        let mut bytes = read().map_err(|error| format!("it can not be read: {error}"))?;
+        let (head, state) = decode(&bytes)?;
+        let state_start = bytes.len() - state.len();
+        bytes.drain(..state_start);
+        Ok((head, bytes))
+    }
+}
+
+/// Whether the log holds the event that a snapshot was taken after, or says that a compaction has taken it away.
+fn same_event(reader: &Reader, head: &SnapshotHead) -> Result<std::result::Result<(), String>> {
+    let is_compacted = |seq| -> Result<bool> {
+        let gaps = reader.gaps()?;
+        let covers = |gap: &&crate::GapRange| gap.first <= seq && seq <= gap.last;
+        Ok(gaps.iter().find(covers).is_some_and(|gap| gap.reason == GapReason::Compacted))
+    };
+    let record = match reader.get(head.seq) {
+        _ if head.seq < reader.first_seq()? => None,
+        Err(error) if error.kind() == ErrorKind::Damaged => return Ok(Err(error.to_string())),
+        record => record?,
+    };
+    Ok(match record {
+        Some(record) if FrameIdentity::of(&record).is(&head.frame) => Ok(()),
+        Some(_) => Err(format!("the log has another event {} than the one it was taken after", head.seq)),
+        None if is_compacted(head.seq)? => Ok(()),
+        None => Err(format!("the log has no event {}, after which it was taken", head.seq)),
+    })
+}
+
+/// # Errors
+/// `Invalid` (T0513) for a fold name that no file can bear.
+pub(crate) fn check_name<F: Fold>() -> Result<()> {
+    if TypeEntry::json(F::NAME).is_valid() {
+        return Ok(());
+    }
+    let message = format!("{:?} is no name for a fold: 1 to 64 of a-z 0-9 _ . -", F::NAME);
+    Err(Error::new(ErrorKind::Invalid, "T0513", message))
+}
+
+fn directory_of(fold: &str, version: u32) -> String {
+    format!("{SNAPSHOTS}/{fold}-{version}")
+}
+
+/// `<seq>.snap` for the store, `<seq>.run-<number>.snap` for a run: so that a run's snapshots are found by name alone.
+fn file_name(seq: Seq, run: Option<Seq>) -> String {
+    match run {
+        None => format!("{seq}.snap"),
+        Some(run) => format!("{seq}.run-{run}.snap"),
+    }
+}
