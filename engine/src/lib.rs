@@ -3,6 +3,7 @@
 //! The log is append-only and segmented; what it acknowledged survives kill -9 and power cuts, and damage is named and never
 //! mistaken for a torn tail. See `docs/architecture.md` in the repository.
 
+pub mod blob;
 pub mod config;
 mod error;
 pub mod expr;
