@@ -106,6 +106,15 @@ impl Writer {
         self.durable
     }
 
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.storage)
+    }
+
+    /// Rows of the type table.
+    pub(crate) fn type_count(&self) -> usize {
+        self.head.types.len()
+    }
+
     pub(crate) fn log_id(&self) -> crate::LogId {
         self.head.log_id()
     }
@@ -219,7 +228,7 @@ impl Writer {
     /// What is wrong with this batch; the log is as before. Or `Poisoned`, then [`Writer::poison`] tells.
     pub(crate) fn place(&mut self, batch: &Batch) -> Result<Appended> {
         batch.check()?;
-        let now_ns = self.storage.now_ns();
+        let now_ns = batch.time_ns.unwrap_or_else(|| self.storage.now_ns());
         let planned = self.plan(batch, now_ns)?;
         let len: u64 = planned.iter().map(|frame| taffrail_log_format::padded_len(frame.payload.len() as u64)).sum();
         self.mark()?;
