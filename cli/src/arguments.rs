@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, explain, man};
+use crate::command::{completions, explain, log, man, store};
 use crate::exit;
 use crate::output::{Color, Format, Style};
 
@@ -44,7 +44,7 @@ pub struct Global {
     pub color: Color,
 
     /// How long to wait for another writer, such as 5s or 200ms
-    #[arg(long, global = true, value_name = "DURATION", value_parser = taffrail::config::parse_duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = taffrail::config::parse_lock_timeout)]
     pub lock_timeout: Option<Duration>,
 
     /// Print no notes and no progress
@@ -68,6 +68,12 @@ impl Global {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Append to the log, look into it, verify it
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Make a store, look at one as a whole
+    #[command(subcommand)]
+    Store(store::Store),
     /// Explain an error code, or list them all
     Explain(explain::Explain),
     /// Print completions for a shell

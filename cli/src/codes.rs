@@ -44,6 +44,12 @@ pub fn find(written: &str) -> Option<&'static Entry> {
     CATALOGUE.iter().find(|entry| entry.code.as_str().strip_prefix('T') == Some(digits))
 }
 
+/// The code of an engine's error. A test sees to it that the catalogue has them all.
+#[must_use]
+pub fn of_engine(code: &str) -> Code {
+    find(code).map_or(T0190, |entry| entry.code)
+}
+
 macro_rules! catalogue {
     ($($code:ident $title:literal $explanation:literal $remedy:literal)*) => {
         $(
@@ -89,15 +95,48 @@ catalogue! {
     T0112 "the store nearby belongs to somebody else"
         "The search for a store met a `.taffrail` that another user owns, and stopped: whoever can place a directory above yours could otherwise choose the store that your commands work on."
         "If you trust it, name it with `--store PATH`."
+    T0113 "the store is there already"
+        "`store init` makes a store where there is none. Here is one already, and it was left exactly as it is: its settings are in its config.toml, and its events are safe."
+        "Look at it with `taffrail store info`; to have another store, name another place."
     T0120 "not a position"
         "Positions are one grammar everywhere: 1234, head, head~10, @2026-08-20T12:00Z, @12:31:07, @-15m, snap:latest, snap:N, mark:NAME, seg:3+0x1f40, run:NAME, before:STEP, after:STEP; a range is A..B, half-open, with either side optional."
         "The message says what was expected and gives an example."
     T0130 "configuration not understood"
-        "The store's config.toml is not TOML, has a key that means nothing, or a value that is out of range. Unknown keys are errors because a misspelt setting that is silently ignored is a setting that somebody relies on."
-        "Correct the line and column that the message names."
+        "A configuration file (the store's config.toml or the user's own) or a variable of the environment is not TOML, has a key that means nothing, or a value that is out of range. Unknown keys are errors because a misspelt setting that is silently ignored is a setting that somebody relies on."
+        "Correct the place that the message names."
     T0140 "unknown code"
         "The catalogue has no such code. Codes are a T and four digits."
         "List all codes with `taffrail explain`."
+    T0141 "there is no such run"
+        "Runs have names, unique in the store, and are given by name or by a beginning that only one of them has. Nothing makes a run by accident: a name that was mistyped must not become a run of its own."
+        "The message has the nearest names. Make a new run with `taffrail log append --create --run NAME ...`."
+    T0142 "not a name"
+        "Names of runs are 1 to 255 bytes without control characters and without blanks at their ends. Names of types are 1 to 64 of a-z 0-9 _ . and -. Names of marks have no blanks, control characters or `..`, since they stand in positions."
+        "Choose another name; nothing was written."
+    T0143 "the type has another schema in this store"
+        "A type of this name and version is registered already, with another codec or schema. Storing other payloads under it would make the old or the new ones unreadable."
+        "Use another name, or raise the type's version in the program that defines it."
+    T0144 "the batch cannot be stored"
+        "A batch is stored as a whole or not at all, and has limits: 32 MiB together, 16 MiB for one payload, 4,096 types in a store. Nothing of this batch was written."
+        "Split the input; without `--atomic` it is split by itself."
+    T0145 "conflict"
+        "The run is not at the revision that `--expect` names: somebody else has appended to it meanwhile. Nothing was written."
+        "Read the run again, decide again, and repeat the append with its present revision."
+    T0146 "the position leads nowhere"
+        "The position is well formed, but this store has nothing there: no event of that seq, no such mark, no event at that time or offset, no snapshot, no step of that name."
+        "`taffrail log stat` shows the first and the last event; `taffrail log dump --type Mark` lists the marks."
+    T0147 "input not understood"
+        "A line of the input is no JSON object {\"run\", \"type\", \"data\"}, or the data of an event is not JSON. What stood before it was appended and acknowledged, unless `--atomic` was given; it and what follows was not."
+        "Correct the line that the message names, and append from there on."
+    T0148 "unknown type"
+        "No event of this store has that type. A filter that can never match is more likely a slip than a question."
+        "The message lists the types that there are."
+    T0149 "only a store can do that"
+        "A lone segment file can be read, but a command that appends, or that asks about the store as a whole, needs the store's directory."
+        "Name the store's directory with `--store`."
+    T0150 "the type is reserved"
+        "Types whose names begin with `taffrail.` belong to the engine. Their events change what a run is, so they pass its rules (`taffrail run ...`) and are never appended as they are."
+        "Use the command that does what the event says, or another type name."
     T0180 "output could not be written"
         "Standard output refused what the command wrote, for example because a disk is full. A reader that closes a pipe early is no error."
         "Make room or choose another destination, and run the command again."
@@ -116,6 +155,45 @@ catalogue! {
     T0203 "pattern not understood"
         "The text after =~ is not a regular expression, or one that would need too much memory. Look-around and back-references do not exist here, so that matching always takes linear time."
         "The message has the column and the reason."
+    T0301 "acknowledged events are damaged"
+        "At the end of the log, bytes are wrong that had been acknowledged: the log itself, or its watermark, tells that they were durable. That is no torn tail, so nothing is cut, and the store is not opened for writing. Reading still works."
+        "See what is lost with `taffrail log verify`."
+    T0302 "the end of the log is ambiguous"
+        "The last group of events is damaged in a way that a crash does not leave behind, and nothing tells whether it had been acknowledged. Cutting it could lose acknowledged events, so nothing is done by itself."
+        "See what it looks like with `taffrail log verify`."
+    T0303 "a segment is missing"
+        "A segment file is not there, though its neighbours or the watermark tell that it was. The events in it are lost unless the file is put back."
+        "Put the file back from a copy; `taffrail log verify` tells what is lost without it."
+    T0304 "a segment does not belong here"
+        "Segments are chained: each names its log, its number and its predecessor's digest. This one names others, so it was copied here from another log, restored from an older copy, or renamed."
+        "`taffrail log verify` tells which link does not hold. Put the right file back."
+    T0305 "a segment header is damaged"
+        "Both copies of the header that every segment begins with are damaged, or the file is no segment at all."
+        "`taffrail log verify` tells what else is damaged."
+    T0306 "the directory is no store"
+        "A store is made in a new or an empty directory. This one holds something else, and a store among other files would be deleted with them one day."
+        "Choose an empty or a new directory, such as `.taffrail` in this one."
+    T0307 "the log needs a newer build"
+        "A newer build of taffrail wrote this log in a format that this one does not know. It was not touched: guessing at unknown bytes is how logs are destroyed."
+        "Use a build that knows the format; `taffrail --version` tells which this is."
+    T0308 "damage was met while reading"
+        "The command came across bytes that are not what was written. What it printed before is good; what comes behind may be incomplete."
+        "See all damage and what is lost with `taffrail log verify`."
+    T0309 "the machine refused"
+        "A call to the operating system failed: permission, a failing medium, a read-only file system. The message has the reason."
+        "Correct the cause and run the command again. Acknowledged events are safe."
+    T0310 "the journal stopped after a failure"
+        "A write or a sync failed, and after that nobody can tell what reached the medium. So the journal accepts nothing more; the next one that opens the store looks at what is really there."
+        "Run the command again: opening the store keeps everything that was acknowledged."
+    T0311 "locked by another process"
+        "Another process held the store's lock for longer than the timeout. Commands hold it for the length of one write; only a program in exclusive mode keeps it."
+        "Wait for it, or give more time with `--lock-timeout`."
+    T0312 "no space left"
+        "The file system is full, or a quota or a size limit is reached. Space is reserved before anything is written, so nothing was half written."
+        "Free space, then run the command again."
+    T0313 "the run index is spoiled"
+        "The file runs.idx, a hint that makes finding runs fast, does not hold what it should. It can be deleted: it is built again from the log."
+        "Run the command again; delete runs.idx if this comes back."
 }
 
 #[cfg(test)]
@@ -174,6 +252,12 @@ mod tests {
             let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             for (index, _) in program.match_indices("codes::T") {
                 raised.insert(program[index + 7..index + 12].to_owned());
+            }
+            // The engine has no catalogue: its codes are texts.
+            for (index, _) in program.match_indices("\"T0") {
+                raised.extend(
+                    program.get(index + 1..index + 7).and_then(|quoted| quoted.strip_suffix('"')).map(str::to_owned),
+                );
             }
         }
         let known: BTreeSet<String> = CATALOGUE.iter().map(|entry| entry.code.to_string()).collect();

@@ -181,6 +181,19 @@ impl Output {
         self.data.terminal
     }
 
+    /// How many characters a line of data may have: the terminal's, or what `COLUMNS` says of it. `None` elsewhere: text that
+    /// is not for a person's eyes is never cut.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        if !self.data.terminal {
+            return None;
+        }
+        let said =
+            std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+        let measured = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+        said.or_else(measured).filter(|width| *width > 0)
+    }
+
     /// Refuses a format that a command does not have.
     ///
     /// # Errors

@@ -5,11 +5,13 @@ use std::path::Path;
 use taffrail::config::{ConfigError, ConfigErrorKind};
 use taffrail::expr::{ExpressionError, ExpressionErrorKind};
 use taffrail::position::PositionError;
+use taffrail::{Error, ErrorKind};
 
 use crate::codes;
 use crate::exit::Exit;
 use crate::locate::LocateError;
 use crate::problem::Problem;
+use crate::usage;
 
 /// An expression that does not parse.
 #[must_use]
@@ -69,6 +71,56 @@ pub fn locate(error: &LocateError) -> Problem {
             .hint("taffrail explain T0112")
             .with("owner", *owner),
         LocateError::NoDirectory(_) => Problem::new(codes::T0110, Exit::Usage, message).hint("taffrail explain T0110"),
+    }
+}
+
+/// An error of the engine, met on the store at a path.
+#[must_use]
+pub fn engine(store: &Path, error: &Error) -> Problem {
+    let code = codes::of_engine(error.code());
+    let at = error.at();
+    let place = at.to_string();
+    let place = if place.is_empty() { String::new() } else { format!(": {place}") };
+    // The hint of an error is a command that can be run as it is; advice in words goes with the message.
+    let command = error.hint_text().filter(|hint| usage::is_command(hint));
+    let advice = error.hint_text().filter(|_| command.is_none());
+    let message = advice.map_or_else(|| error.message().to_owned(), |advice| format!("{}; {advice}", error.message()));
+    let mut problem = Problem::new(code, exit_of(error), message)
+        .at(format!("{}{place}", store.display()))
+        .hint(command.map_or_else(|| format!("taffrail explain {code}"), str::to_owned));
+    if let Some(advice) = advice {
+        problem = problem.with("advice", advice);
+    }
+    if let Some(segment) = at.segment {
+        problem = problem.with("segment", segment.get());
+    }
+    if let Some(offset) = at.offset {
+        problem = problem.with("offset", offset);
+    }
+    if let Some(seq) = at.seq {
+        problem = problem.with("seq", seq);
+    }
+    problem
+}
+
+/// The exit code of an error of the engine: its kind answers "what do I do now?".
+#[must_use]
+pub fn exit_of(error: &Error) -> Exit {
+    match error.code() {
+        // A store that is not there is a command line to be corrected, as it is for the search.
+        "T0110" => return Exit::Usage,
+        "T0190" => return Exit::Bug,
+        _ => {}
+    }
+    match error.kind() {
+        ErrorKind::Invalid => Exit::Usage,
+        ErrorKind::NotFound | ErrorKind::Compacted => Exit::Differs,
+        ErrorKind::Locked => Exit::Locked,
+        ErrorKind::Io | ErrorKind::Poisoned => Exit::Io,
+        ErrorKind::Damaged => Exit::Damage,
+        ErrorKind::Incompatible => Exit::UnknownFormat,
+        ErrorKind::Diverged => Exit::Diverged,
+        ErrorKind::Rejected | ErrorKind::Conflict => Exit::Refused,
     }
 }
 

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, Error};
+use clap::{Command, Error, Parser};
 
+use crate::arguments::Arguments;
 use crate::codes::{self, Code};
 use crate::exit::Exit;
 use crate::problem::Problem;
@@ -87,6 +88,12 @@ fn corrected(error: &Error, wrong: &[String; 3], arguments: &[OsString]) -> Opti
     replaced.then(|| format!("taffrail {}", words.join(" ")))
 }
 
+/// Whether a text is a command of this program that can be run as it is.
+#[must_use]
+pub fn is_command(text: &str) -> bool {
+    text.starts_with("taffrail ") && Arguments::try_parse_from(text.split(' ')).is_ok()
+}
+
 /// A word as a shell takes it for one word.
 #[must_use]
 pub fn quoted(word: &str) -> String {
@@ -127,7 +134,7 @@ mod tests {
 
     use clap::{CommandFactory, Parser};
 
-    use super::{problem, quoted};
+    use super::{is_command, problem, quoted};
     use crate::arguments::Arguments;
     use crate::exit::Exit;
 
@@ -194,6 +201,12 @@ mod tests {
             let (_, _, hint) = refused(line);
             assert!(Arguments::try_parse_from(hint.split(' ')).is_ok(), "{hint}");
         }
+    }
+
+    #[test]
+    fn commands_are_told_from_advice() {
+        assert!(is_command("taffrail log verify") && is_command("taffrail explain T0301"));
+        assert!(!is_command("taffrail log verify tells more") && !is_command("wait for it"));
     }
 
     #[test]

@@ -7,6 +7,8 @@ pub mod blob;
 pub mod config;
 mod error;
 pub mod expr;
+#[cfg(feature = "tokio")]
+mod handle;
 pub mod import;
 mod log;
 pub mod nearest;
@@ -14,13 +16,17 @@ pub mod position;
 pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};
+#[cfg(feature = "tokio")]
+pub use handle::{AsyncFollow, AsyncJournal};
 pub use log::{
-    AppendError, Appended, Batch, BatchRun, Events, Expect, Follow, Journal, Listing, LockState, Options, Query,
-    Reader, Record, RecoveryPlan, Run, RunSummary, Segment, SyncPolicy, Ticket,
+    AffectedRun, AppendError, Appended, Batch, BatchRun, Damage, Depth, Events, Expect, Finding, FindingKind, Follow,
+    Inspected, Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Opening, Options, Owner, Piece, Query,
+    Reader, Record, RecoveryPlan, Run, RunSummary, Segment, SegmentReport, SegmentVerdict, SeqRange, Severity,
+    StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket, Totals, VerifyOptions, VerifyReport, verify, verify_lone,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{
-    Codec, Defect, DefectKind, Footer, FooterBuilder, GapRange, GapReason, Gaps, Header, IndexEntry, Kind, LogId, Mark,
-    OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag, TypeEntry,
-    TypeRegistered, TypeTable, Verdict, Watermark,
+    Checkpoint, Codec, Defect, DefectKind, Footer, FooterBuilder, Frame, GapRange, GapReason, Gaps, Header, IndexEntry,
+    Kind, LogId, Mark, OperatorAction, Recovered, RunEntry, RunOpened, SegmentHeader, SegmentNumber, Seq,
+    SyncPolicyTag, TypeEntry, TypeRegistered, TypeTable, Verdict, Watermark,
 };

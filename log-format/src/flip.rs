@@ -37,7 +37,7 @@ fn flipped_in_header(key: &SegmentKey, offset: u64, bytes: &[u8]) -> Option<Flip
     for at in 0..twin.len() {
         for bit in 0..8 {
             twin[at] ^= 1 << bit;
-            let header = RawHeader::new(&twin).and_then(|raw| raw.check(key, offset).ok());
+            let header = RawHeader::new(&twin).and_then(|raw| raw.proven(key, offset));
             if let Some(header) = header
                 && payload_of(bytes, &header).is_some_and(|stored| crc32fast::hash(stored) == header.payload_crc)
             {

@@ -1,6 +1,8 @@
 use crate::bodies::{RunOpened, read_seq};
 use crate::frame::{Header, layout as frame_layout};
+use crate::gaps::Gaps;
 use crate::kind::Kind;
+use crate::layout as place;
 use crate::seq::Seq;
 use crate::types::{TypeRegistered, TypeTable};
 use crate::wire::{Malformed, Reader, Writer};
@@ -82,7 +84,7 @@ impl Footer {
     /// Reads a body.
     ///
     /// # Errors
-    /// The bytes are no footer.
+    /// The bytes are no footer, or its index or its runs are out of order.
     pub fn decode(bytes: &[u8]) -> Result<Footer, Malformed> {
         let mut reader = Reader::new(bytes);
         let next_seq = read_seq(&mut reader)?;
@@ -90,11 +92,15 @@ impl Footer {
         let time_max_ns = reader.signed()?;
         let origin = (reader.unsigned()?, reader.array()?);
         let types = TypeTable::read(&mut reader)?;
-        let count = reader.count(3)?;
-        let mut index = Vec::with_capacity(count);
-        for _ in 0..count {
+        // Nothing is reserved by the counts: an entry in memory is several times as long as its shortest encoding.
+        let mut index: Vec<IndexEntry> = Vec::new();
+        for _ in 0..reader.count(3)? {
             let seq = read_seq(&mut reader)?;
-            index.push(IndexEntry { seq, offset: reader.unsigned()?, time_floor_ns: reader.signed()? });
+            let entry = IndexEntry { seq, offset: reader.unsigned()?, time_floor_ns: reader.signed()? };
+            if index.last().is_some_and(|last| last.seq >= entry.seq || last.offset >= entry.offset) {
+                return Err(reader.malformed("an ascending index before here"));
+            }
+            index.push(entry);
         }
         let runs = reader.option(Footer::read_runs)?;
         reader.finish()?;
@@ -102,7 +108,7 @@ impl Footer {
     }
 
     fn read_runs(reader: &mut Reader<'_>) -> Result<BTreeMap<Seq, RunEntry>, Malformed> {
-        let mut runs = BTreeMap::new();
+        let mut runs: BTreeMap<Seq, RunEntry> = BTreeMap::new();
         for _ in 0..reader.count(7)? {
             let run = read_seq(reader)?;
             let entry = RunEntry {
@@ -113,6 +119,10 @@ impl Footer {
                 count: reader.small("a count of 32 bits")?,
                 name: reader.option(Reader::string)?.map(str::to_owned),
             };
+            let ascending = runs.last_key_value().is_none_or(|(last, _)| *last < run);
+            if !ascending || run > entry.first || entry.first > entry.last || entry.count == 0 {
+                return Err(reader.malformed("ascending runs with possible values before here"));
+            }
             runs.insert(run, entry);
         }
         Ok(runs)
@@ -130,6 +140,7 @@ pub struct FooterBuilder {
     /// Header bytes not yet hashed: BLAKE3 is several times faster on long inputs.
     staged: Vec<u8>,
     types: TypeTable,
+    gaps: Gaps,
     index: Vec<IndexEntry>,
     runs: BTreeMap<Seq, RunEntry>,
     /// Bytes that the run entries will take in the footer, at most.
@@ -140,6 +151,15 @@ impl FooterBuilder {
     /// Bytes between two index entries, at least.
     pub const INDEX_STRIDE_BYTES: u64 = 64 << 10;
     const STAGE_LEN_BYTES: usize = 32 << 10;
+    /// Bytes that a run takes in the footer without its name, at most.
+    const RUN_LEN_BYTES: usize = 52;
+    /// Bytes of run entries from which on the segment has to be sealed.
+    const LARGE_LEN_BYTES: usize = place::MAX_PAYLOAD_LEN_BYTES / 4;
+    /// Bytes of run entries above which the footer leaves them out.
+    const MOST_LEN_BYTES: usize = place::MAX_PAYLOAD_LEN_BYTES / 2;
+    // The largest footer: the type table, the runs, an index of a segment and a half, and the fixed fields.
+    const _FITS: () =
+        assert!(TypeTable::MAX_LEN_BYTES + Self::MOST_LEN_BYTES + 2048 * 27 + 128 <= place::MAX_PAYLOAD_LEN_BYTES);
 
     /// Begins a segment: the seq that is due and the highest clock reading before it.
     #[must_use]
@@ -148,10 +168,11 @@ impl FooterBuilder {
             events: 0,
             next_seq: first_seq,
             time_max_ns: time_floor_ns,
-            end: crate::layout::FIRST_FRAME,
+            end: place::FIRST_FRAME,
             digest: blake3::Hasher::new(),
             staged: Vec::with_capacity(Self::STAGE_LEN_BYTES),
             types: TypeTable::new(),
+            gaps: Gaps::default(),
             index: Vec::new(),
             runs: BTreeMap::new(),
             runs_len_bytes: 0,
@@ -175,6 +196,12 @@ impl FooterBuilder {
                     let _known_already = self.types.register(registered);
                 }
             }
+            Kind::GAPS => {
+                if let Ok(gaps) = Gaps::decode(payload) {
+                    self.gaps = gaps;
+                    self.next_seq = self.gaps.skip(self.next_seq);
+                }
+            }
             _ => {}
         }
         if !header.kind.takes_seq() {
@@ -184,11 +211,11 @@ impl FooterBuilder {
             self.index.push(IndexEntry { seq: header.seq, offset, time_floor_ns: self.time_max_ns });
         }
         self.events += 1;
-        self.next_seq = header.seq.next();
+        self.next_seq = self.gaps.skip(header.seq.next());
         self.time_max_ns = self.time_max_ns.max(header.time_ns);
         let Some(run) = header.run else { return };
         let entry = self.runs.entry(run).or_insert_with(|| {
-            self.runs_len_bytes += 48;
+            self.runs_len_bytes += Self::RUN_LEN_BYTES;
             RunEntry { first: header.seq, first_offset: offset, last: header.seq, revision: 0, count: 0, name: None }
         });
         entry.last = header.seq;
@@ -203,7 +230,7 @@ impl FooterBuilder {
     /// Whether the footer is about to outgrow a frame: the segment has to be sealed soon, whatever its length.
     #[must_use]
     pub fn is_large(&self) -> bool {
-        self.runs_len_bytes > crate::layout::MAX_PAYLOAD_LEN_BYTES / 4
+        self.runs_len_bytes > Self::LARGE_LEN_BYTES
     }
 
     /// The seq that is due.
@@ -235,7 +262,7 @@ impl FooterBuilder {
     #[must_use]
     pub fn finish(mut self, origin: Option<(u64, [u8; 32])>) -> Footer {
         self.digest.update(&self.staged);
-        let fits = self.runs_len_bytes < crate::layout::MAX_PAYLOAD_LEN_BYTES / 2;
+        let fits = self.runs_len_bytes < Self::MOST_LEN_BYTES;
         Footer {
             next_seq: self.next_seq,
             events: self.events,
@@ -276,7 +303,30 @@ mod tests {
             runs: Some(BTreeMap::from([(seq(3), run)])),
         };
         let body = footer.encode();
-        assert_eq!(Footer::decode(&body), Ok(footer));
+        assert_eq!(Footer::decode(&body), Ok(footer.clone()));
         assert!((0..body.len()).all(|len| Footer::decode(&body[..len]).is_err()));
+
+        // Bug: runs were read into a map, so a run that stood there twice or out of order was dropped without a word, and
+        // the index was taken in any order although readers search in it.
+        let place = |number, offset| IndexEntry { seq: seq(number), offset, time_floor_ns: 0 };
+        for index in [vec![place(9, 4608), place(7, 9000)], vec![place(7, 4608), place(9, 4608)]] {
+            assert!(Footer::decode(&Footer { index, ..footer.clone() }.encode()).is_err());
+        }
+        let entry = |first, last| RunEntry {
+            first: seq(first),
+            first_offset: 9,
+            last: seq(last),
+            revision: 1,
+            count: 1,
+            name: None,
+        };
+        let with = |run, entry| Footer { runs: Some(BTreeMap::from([(seq(run), entry)])), ..footer.clone() }.encode();
+        for (run, entry) in [(3, entry(9, 8)), (10, entry(9, 9)), (3, RunEntry { count: 0, ..entry(9, 9) })] {
+            assert!(Footer::decode(&with(run, entry)).is_err());
+        }
+        let mut twice = with(3, entry(7, 7));
+        let run = twice.split_off(twice.len() - 7);
+        *twice.last_mut().unwrap() = 2;
+        assert!(Footer::decode(&[&twice[..], &run, &run].concat()).is_err());
     }
 }

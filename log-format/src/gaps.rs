@@ -34,11 +34,12 @@ pub struct Gaps {
 }
 
 impl Gaps {
-    /// Absences in ascending order; `None` if ranges are out of order or overlap.
+    /// Absences in ascending order; `None` if ranges are out of order, overlap, or leave no seq behind them.
     #[must_use]
     pub fn new(ranges: Vec<GapRange>) -> Option<Gaps> {
         let ordered = ranges.windows(2).all(|pair| pair[0].last < pair[1].first);
-        (ordered && ranges.iter().all(|range| range.first <= range.last)).then_some(Gaps { ranges })
+        let possible = ranges.iter().all(|range| range.first <= range.last && range.last < range.last.next());
+        (ordered && possible).then_some(Gaps { ranges })
     }
 
     /// The ranges, ascending.
@@ -124,6 +125,19 @@ mod tests {
         let skip = |seq| gaps.skip(Seq::new(seq).unwrap()).get();
         assert_eq!([2, 3, 4, 5, 6, 9, 10].map(skip), [2, 6, 6, 6, 6, 10, 10]);
         assert_eq!(Gaps::decode(&gaps.encode()), Ok(gaps));
+    }
+
+    #[test]
+    fn an_absence_up_to_the_last_number_is_refused() {
+        // Bug: the seq behind the last number saturates to that number, so a recorded absence that reached it made
+        // `skip` look for a seq behind it for ever: thirty hostile bytes hung every reader.
+        assert_eq!(Gaps::new(vec![range(5, u64::MAX)]), None);
+        let mut body = vec![1, 5, 253];
+        body.extend_from_slice(&[0xFF; 8]);
+        body.extend_from_slice(&[1; 33]);
+        body.push(0);
+        assert!(Gaps::decode(&body).is_err());
+        assert!(Gaps::new(vec![range(5, u64::MAX - 1)]).is_some());
     }
 
     #[test]

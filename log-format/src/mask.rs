@@ -117,6 +117,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 256 }, ..ProptestConfig::default() })]
+
         #[test]
         fn every_payload_can_be_made_to_stand_out(
             fill in prop::sample::select(vec![0_u8, 1, 0x80, 0xFF]), len in 0_usize..3000, eighth in 0_u64..128, seq in 1_u64..1000,

@@ -170,14 +170,12 @@ impl Scanner {
 /// pass for a frame.
 #[must_use]
 pub fn find_header(key: &SegmentKey, bytes: &[u8], base: u64, from: u64) -> Option<(u64, Header)> {
-    let mut offset = from.max(base).next_multiple_of(FRAME_ALIGN_BYTES);
-    while let Some(raw) = bytes.get(usize::try_from(offset - base).ok()?..).and_then(RawHeader::new) {
-        if raw.looks_like_header()
-            && let Ok(header) = raw.check(key, offset)
-        {
+    let mut offset = from.max(base).checked_next_multiple_of(FRAME_ALIGN_BYTES)?;
+    loop {
+        let raw = bytes.get(usize::try_from(offset - base).ok()?..).and_then(RawHeader::new)?;
+        if let Some(header) = raw.proven(key, offset) {
             return Some((offset, header));
         }
-        offset += FRAME_ALIGN_BYTES;
+        offset = offset.checked_add(FRAME_ALIGN_BYTES)?;
     }
-    None
 }

@@ -1,7 +1,7 @@
 //! Judging the end of the last segment.
 
 use crate::classify::{HeaderAt, TailEvidence, Verdict, classify};
-use crate::defect::Defect;
+use crate::defect::{Defect, DefectKind};
 use crate::frame::{Frame, Header, RawHeader, layout as frame_layout};
 use crate::kind::Kind;
 use crate::layout::{FRAME_ALIGN_BYTES, SECTOR_LEN_BYTES};
@@ -68,6 +68,10 @@ pub fn scan_tail(
     let expected = scanner.expected()?;
     let rest = bytes.get(at(bad_at)..).unwrap_or_default();
     let data_len = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let hole = || {
+        Defect::new(DefectKind::Hole, bad_at, "a frame", format!("zeros, and data up to {}", bad_at + data_len as u64))
+    };
+    let defect = defect.or_else(|| (data_len > 0).then(hole));
     durable = durable.max(durable_behind(&scanner, rest, expected));
     let header_at = match header {
         None => HeaderAt::Invalid,
@@ -112,8 +116,7 @@ fn durable_behind(scanner: &Scanner, rest: &[u8], expected: Seq) -> u64 {
     let mut durable = 0;
     let mut position = 0;
     while let Some(raw) = rest.get(position..).and_then(RawHeader::new) {
-        if raw.looks_like_header()
-            && let Ok(header) = raw.check(scanner.key(), scanner.offset() + position as u64)
+        if let Some(header) = raw.proven(scanner.key(), scanner.offset() + position as u64)
             && header.seq > expected
             && header.seq.get() <= reach
         {

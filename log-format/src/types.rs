@@ -110,6 +110,11 @@ impl TypeEntry {
             && (self.descriptor.is_empty() || self.fingerprint.is_some())
     }
 
+    /// The bytes that the row takes in a body, at most: its lengths, version, codec, hint and fingerprint take 47.
+    fn len_bytes_at_most(&self) -> usize {
+        self.name.len() + self.variant.len() + self.descriptor.len() + 48
+    }
+
     fn write(&self, writer: &mut Writer) {
         writer.string(&self.name).string(&self.variant).unsigned(u64::from(self.version));
         writer.byte(self.codec.number()).byte(u8::from(self.hint));
@@ -125,7 +130,7 @@ impl TypeEntry {
             variant: reader.string()?.to_owned(),
             version: reader.small("a version of 16 bits")?,
             codec: Codec::from_number(reader.byte()?),
-            hint: reader.byte()? != 0,
+            hint: reader.flag()?,
             fingerprint: reader.option(Reader::array)?,
             descriptor: reader.bytes()?.to_vec(),
         };
@@ -176,11 +181,16 @@ pub struct TypeTable {
     rows: Vec<TypeEntry>,
     /// Row numbers, ordered by (name, variant, version).
     order: Vec<u16>,
+    /// Bytes that the rows take in a body, at most.
+    rows_len_bytes: usize,
 }
 
 impl TypeTable {
     /// Most rows a table can have.
     pub const MAX_ROWS: usize = 4096;
+    /// Most bytes that the rows of a table can take: a segment begins with the whole table in one frame, and ends with it
+    /// in the footer, so a larger one could never be rotated.
+    pub const MAX_LEN_BYTES: usize = 4 << 20;
 
     /// A table without rows.
     #[must_use]
@@ -228,12 +238,16 @@ impl TypeTable {
     /// Adds a registered row.
     ///
     /// # Errors
-    /// Hands the row back if its kind is not the next one, or its type is there already.
+    /// Hands the row back if its kind is not the next one, its type is there already, it is not valid, or the table would
+    /// outgrow [`TypeTable::MAX_LEN_BYTES`].
     pub fn register(&mut self, registered: TypeRegistered) -> Result<(), TypeRegistered> {
         let position = self.search(registered.entry.key());
-        let (Err(position), true) = (position, self.next_kind() == Some(registered.kind)) else {
+        let rows_len_bytes = self.rows_len_bytes + registered.entry.len_bytes_at_most();
+        let fits = registered.entry.is_valid() && rows_len_bytes <= Self::MAX_LEN_BYTES;
+        let (Err(position), true, true) = (position, self.next_kind() == Some(registered.kind), fits) else {
             return Err(registered);
         };
+        self.rows_len_bytes = rows_len_bytes;
         self.order.insert(position, registered.kind.get() - Kind::FIRST_USER.get());
         self.rows.push(registered.entry);
         Ok(())
@@ -269,7 +283,7 @@ impl TypeTable {
             let kind = table.next_kind().ok_or(reader.malformed("at most 4096 types"))?;
             let entry = TypeEntry::read(reader)?;
             let added = table.register(TypeRegistered { kind, entry });
-            added.map_err(|_| reader.malformed("each type once"))?;
+            added.map_err(|_| reader.malformed("each type once, and 4 MiB of them at most"))?;
         }
         Ok(table)
     }
@@ -326,6 +340,41 @@ mod tests {
         assert!(["acme.job", "Queued", "acme.job.Queued"].iter().all(|name| entry.is_called(name)));
         assert!(!["acme", "job", "acme.job.", "acme.job.Done", ""].iter().any(|name| entry.is_called(name)));
         assert!(!row("deploy.done", "").is_called(""));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "megabytes")]
+    fn a_table_never_outgrows_a_frame() {
+        // Bug: 4,096 rows with descriptors of 64 KiB took 256 MiB, sixteen times what a frame can hold: from then on no
+        // segment could be begun or sealed, and the log was stuck.
+        let mut table = TypeTable::new();
+        let big = |name: String| TypeEntry {
+            fingerprint: Some([1; 32]),
+            descriptor: vec![7; TypeEntry::MAX_DESCRIPTOR_LEN_BYTES],
+            ..TypeEntry::json(&name)
+        };
+        let mut rows = 0;
+        while let Some(kind) = table.next_kind() {
+            if table.register(TypeRegistered { kind, entry: big(format!("t{rows}")) }).is_err() {
+                break;
+            }
+            rows += 1;
+        }
+        let body = table.encode();
+        assert_eq!((rows, body.len() <= TypeTable::MAX_LEN_BYTES), (63, true));
+        assert_eq!(TypeTable::decode(&body), Ok(table));
+    }
+
+    #[test]
+    fn a_row_has_one_encoding_and_none_that_can_not_be_read() {
+        // Bug: any byte but zero stood for a hint, so two different bodies were the same table; and a row with a name
+        // that no reader accepts could be registered, after which the segment's own table was damage.
+        let kind = Kind::FIRST_USER;
+        let mut body = TypeRegistered { kind, entry: row("a", "") }.encode();
+        assert_eq!(body, [16, 1, b'a', 0, 1, 1, 0, 0, 0]);
+        body[6] = 2;
+        assert!(TypeRegistered::decode(&body).is_err());
+        assert!(TypeTable::new().register(TypeRegistered { kind, entry: row("no spaces", "") }).is_err());
     }
 
     #[test]

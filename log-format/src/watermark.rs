@@ -159,7 +159,7 @@ mod tests {
     fn the_newest_good_slot_counts_and_a_bad_one_is_reported() {
         let bytes = file(&[watermark(4), watermark(5)]);
         assert_eq!(WatermarkSlots::read(&bytes), WatermarkSlots { newest: Some(watermark(5)), defects: vec![] });
-        for bit in 0..layout::LEN_BYTES * 8 {
+        for bit in (0..layout::LEN_BYTES * 8).step_by(if cfg!(miri) { 37 } else { 1 }) {
             let mut twin = bytes.clone();
             twin[512 + bit / 8] ^= 1 << (bit % 8);
             let slots = WatermarkSlots::read(&twin);

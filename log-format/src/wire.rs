@@ -214,6 +214,18 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
+    /// A byte 0 or 1.
+    ///
+    /// # Errors
+    /// The body ends here, or the byte is another one.
+    pub fn flag(&mut self) -> Result<bool, Malformed> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed { expected: "0 or 1", at: self.at - 1 }),
+        }
+    }
+
     /// An optional value.
     ///
     /// # Errors
@@ -222,11 +234,7 @@ impl<'a> Reader<'a> {
         &mut self,
         read: impl FnOnce(&mut Reader<'a>) -> Result<T, Malformed>,
     ) -> Result<Option<T>, Malformed> {
-        match self.byte()? {
-            0 => Ok(None),
-            1 => read(self).map(Some),
-            _ => Err(Malformed { expected: "0 or 1 before an optional value", at: self.at - 1 }),
-        }
+        if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
     /// A count of items of which each takes at least `least_len_bytes`: bounded by what is left, so that it is safe to
@@ -284,6 +292,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 256 }, ..ProptestConfig::default() })]
+
         #[test]
         fn what_is_written_is_read(value: u64, signed: i64, text: String, some: Option<u64>) {
             let mut writer = Writer::new();

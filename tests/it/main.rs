@@ -1,3 +1,13 @@
 //! One integration binary over the whole of taffrail.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the tests look at stores from outside, with files and threads of their own"
+)]
+
+mod bad_input;
 mod command_line;
+mod crashes;
+mod kit;
+mod processes;
+mod reading_only;

@@ -2,7 +2,9 @@
 
 pub mod completions;
 pub mod explain;
+pub mod log;
 pub mod man;
+pub mod store;
 
 use crate::arguments::{Command, Global};
 use crate::exit::Exit;
@@ -25,6 +27,8 @@ impl Command {
     /// What ended it early. An answer such as "damage" is no error but an [`Exit`].
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         match self {
+            Self::Log(log) => log.run(context),
+            Self::Store(store) => store.run(context),
             Self::Explain(explain) => explain.run(context),
             Self::Completions(completions) => completions.run(context),
             Self::Man(man) => man.run(context),

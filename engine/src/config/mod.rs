@@ -11,6 +11,7 @@
 //! that is silently ignored is a setting that somebody relies on.
 
 mod error;
+mod file;
 mod setting;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod units;
 
 pub use crate::log::SyncPolicy;
 pub use error::{ConfigError, ConfigErrorKind};
+pub use file::{CONFIG_FILE_NAME, ReadError};
 pub use setting::{Setting, Source};
 pub use units::{UnitError, format_byte_size, format_duration, parse_byte_size, parse_duration};
 
@@ -108,9 +110,11 @@ impl StoreConfig {
             match name {
                 "sync" => config.sync = Some(string(value).and_then(str::parse).map_err(invalid)?),
                 "segment_size" => {
-                    config.segment_size_bytes = Some(string(value).and_then(segment_size).map_err(invalid)?);
+                    config.segment_size_bytes = Some(string(value).and_then(parse_segment_size).map_err(invalid)?);
                 }
-                "lock_timeout" => config.lock_timeout = Some(string(value).and_then(lock_timeout).map_err(invalid)?),
+                "lock_timeout" => {
+                    config.lock_timeout = Some(string(value).and_then(parse_lock_timeout).map_err(invalid)?);
+                }
                 _ => {
                     return Err(located(key.span(), ConfigErrorKind::unknown(name, value.get_ref().is_table(), &KEYS)));
                 }
@@ -124,11 +128,19 @@ fn string<'text>(value: &'text Spanned<DeValue<'_>>) -> Result<&'text str, UnitE
     value.get_ref().as_str().ok_or_else(|| UnitError::kind(value.get_ref().type_str()))
 }
 
-fn segment_size(text: &str) -> Result<u64, UnitError> {
+/// Reads a segment size within its bounds, in bytes.
+///
+/// # Errors
+/// [`UnitError`] with what was expected.
+pub fn parse_segment_size(text: &str) -> Result<u64, UnitError> {
     parse_byte_size(text)?.within(SEGMENT_SIZE_BYTES_MIN..=SEGMENT_SIZE_BYTES_MAX, text, "a size from 64KiB to 1GiB")
 }
 
-fn lock_timeout(text: &str) -> Result<Duration, UnitError> {
+/// Reads a lock timeout within its bounds.
+///
+/// # Errors
+/// [`UnitError`] with what was expected.
+pub fn parse_lock_timeout(text: &str) -> Result<Duration, UnitError> {
     parse_duration(text)?.within(Duration::ZERO..=LOCK_TIMEOUT_MAX, text, "a duration of at most 1h")
 }
 

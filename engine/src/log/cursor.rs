@@ -2,7 +2,7 @@ use crate::error::{Error, Result};
 use crate::log::segment::Segment;
 use crate::storage::{StorageFile, read_full_at};
 use std::sync::Arc;
-use taffrail_log_format::{DefectKind, Header, Scanner, Seq, Step, find_header, layout};
+use taffrail_log_format::{DefectKind, Header, Scanner, SegmentKey, Seq, Step, find_header, layout};
 
 /// Reads the frames of a segment's file through a window of bounded size.
 ///
@@ -27,9 +27,14 @@ impl Cursor {
 
     /// Starts at an offset of a segment where the frame of this seq is due.
     pub(crate) fn new(segment: &Segment, offset: u64, expected: Option<Seq>) -> Cursor {
+        Cursor::over(Arc::clone(&segment.file), segment.header.key(), offset, expected)
+    }
+
+    /// The same, for a file whose header may be unreadable: the key is all that its frames are proven by.
+    pub(crate) fn over(file: Arc<dyn StorageFile>, key: SegmentKey, offset: u64, expected: Option<Seq>) -> Cursor {
         Cursor {
-            file: Arc::clone(&segment.file),
-            scanner: Scanner::new(segment.header.key(), offset, expected),
+            file,
+            scanner: Scanner::new(key, offset, expected),
             window: Vec::new(),
             window_at: offset,
             filled: 0,

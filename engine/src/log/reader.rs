@@ -7,7 +7,7 @@ use crate::log::record::Record;
 use crate::log::segment::Segment;
 use crate::log::watermark;
 use crate::storage::{Disk, OpenMode, Storage, StorageFile};
-use crate::{ErrorKind, Kind, LogId, RunOpened, SegmentNumber, Seq};
+use crate::{ErrorKind, Kind, LogId, RunOpened, SegmentNumber, Seq, TypeEntry};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -174,6 +174,20 @@ impl Reader {
         }
         let _nothing_wanted = segment.find(&nothing, self.durable, true)?;
         Ok(segment.expected())
+    }
+
+    /// The types of the log's applications, in the order of their registration.
+    ///
+    /// # Errors
+    /// As reading the newest segment, whose table has them all.
+    pub fn types(&self) -> Result<Vec<Arc<TypeEntry>>> {
+        let Some(newest) = self.segments.last() else { return Ok(Vec::new()) };
+        let nothing = Query::nothing();
+        let mut segment = self.source.open(*newest, &nothing)?;
+        if segment.footer.is_none() {
+            let _nothing_wanted = segment.find(&nothing, self.durable, true)?;
+        }
+        Ok(segment.types().to_vec())
     }
 
     /// The segment in which an event lies, if it is there: by the first seqs of the headers.

@@ -33,7 +33,7 @@ pub struct RecoveryPlan {
 
 impl RecoveryPlan {
     /// Longest tail that is judged in one piece.
-    const MOST_TAIL_BYTES: u64 = 1 << 30;
+    pub(crate) const MOST_TAIL_BYTES: u64 = 1 << 30;
 
     /// Looks at a store's tail, reading only.
     ///

@@ -1,0 +1,300 @@
+//! `taffrail log dump`
+
+use std::time::Duration;
+
+use clap::Args;
+use regex::bytes::{Regex, RegexBuilder};
+use taffrail::expr::Expression;
+use taffrail::position::{Position, PositionRange};
+use taffrail::storage::Storage;
+use taffrail::{Follow, Kind, Query, Reader, Record, Seq};
+
+use crate::codes;
+use crate::command::Context;
+use crate::escape;
+use crate::event::{self, EventReport};
+use crate::event_table::EventTable;
+use crate::exit::Exit;
+use crate::line::{Line, Tone};
+use crate::output::{Format, Output};
+use crate::problem::{Failure, Problem};
+use crate::run_names::RunNames;
+use crate::store::Store;
+use crate::translate;
+
+/// How often a followed log is looked at.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
+/// The most memory a pattern may take.
+const PATTERN_LEN_BYTES_MAX: usize = 1 << 20;
+
+/// Arguments of `taffrail log dump`.
+#[derive(Args, Clone, Debug)]
+pub struct Dump {
+    /// A range of positions A..B (half-open, either side may be left out), or one position
+    pub range: Option<String>,
+
+    /// Only events of this run; may be repeated
+    #[arg(long, value_name = "RUN")]
+    pub run: Vec<String>,
+
+    /// Only events of these types
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    pub types: Vec<String>,
+
+    /// Only events for which this holds, of the object that `-o jsonl` prints: 'data.sha == "ab12"'
+    #[arg(long = "where", value_name = "EXPRESSION")]
+    pub condition: Option<String>,
+
+    /// Only events whose summary this regular expression matches
+    #[arg(long, value_name = "PATTERN")]
+    pub grep: Option<String>,
+
+    /// At most this many events
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub count: Option<u64>,
+
+    /// The last event first
+    #[arg(long, conflicts_with = "follow")]
+    pub reverse: bool,
+
+    /// The log as it was after this position
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+    pub at: Option<Position>,
+
+    /// Go on with events as they become durable, until interrupted
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// What filters need besides the query.
+struct Filter {
+    condition: Option<Expression>,
+    grep: Option<Regex>,
+}
+
+impl Dump {
+    /// Shows the events.
+    ///
+    /// # Errors
+    /// T0141, T0146, T0148 for names that lead nowhere; T0120, T02 for what is not understood; T03 for damage.
+    pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+        let filter = Filter { condition: self.condition()?, grep: self.pattern()? };
+        let range = self.range()?;
+        let store = Store::locate(context)?;
+        let reader = store.reader()?;
+        let query = self.query(&store, &reader, range)?;
+        let mut sink = Sink::new(context.output, &store, filter, self.count)?;
+        let reading = if self.follow { follow(reader, query, &mut sink) } else { read(&reader, query, &mut sink) };
+        // What was read stands before what went wrong.
+        sink.finish()?;
+        let shown = sink.shown;
+        reading?;
+        Ok(if shown == 0 && self.filters() { Exit::Differs } else { Exit::Clean })
+    }
+
+    fn filters(&self) -> bool {
+        let names = !self.run.is_empty() || !self.types.is_empty() || self.range.is_some();
+        names || self.condition.is_some() || self.grep.is_some()
+    }
+
+    fn condition(&self) -> Result<Option<Expression>, Failure> {
+        let parse =
+            |source: &String| Expression::parse(source).map_err(|error| translate::expression(source, &error).into());
+        self.condition.as_ref().map(parse).transpose()
+    }
+
+    fn pattern(&self) -> Result<Option<Regex>, Failure> {
+        let compile = |source: &String| {
+            RegexBuilder::new(source).size_limit(PATTERN_LEN_BYTES_MAX).build().map_err(|error| {
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                let problem = Problem::new(codes::T0203, Exit::Usage, reason);
+                problem.at(format!("--grep {source}")).hint("taffrail explain T0203").into()
+            })
+        };
+        self.grep.as_ref().map(compile).transpose()
+    }
+
+    /// The range; one position is the range of that event.
+    fn range(&self) -> Result<Option<Result<PositionRange, Position>>, Failure> {
+        let Some(text) = &self.range else { return Ok(None) };
+        let parsed = if text.contains("..") { text.parse().map(Ok) } else { text.parse().map(Err) };
+        parsed.map(Some).map_err(|error| translate::position(&error).into())
+    }
+
+    fn query(
+        &self,
+        store: &Store,
+        reader: &Reader,
+        range: Option<Result<PositionRange, Position>>,
+    ) -> Result<Query, Failure> {
+        let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
+        let now_ns = store.disk.now_ns();
+        let mut query = Query { reverse: self.reverse, ..Query::all() };
+        match range {
+            None => {}
+            Some(Ok(range)) => (query.from, query.until) = reader.resolve_range(&range, now_ns).map_err(problem)?,
+            Some(Err(position)) => {
+                let seq = reader.resolve(&position, now_ns).map_err(problem)?;
+                (query.from, query.until) = (Some(seq), Some(seq.next()));
+            }
+        }
+        if let Some(position) = &self.at {
+            let end = reader.resolve(position, now_ns).map_err(problem)?.next();
+            query.until = Some(query.until.map_or(end, |until| until.min(end)));
+        }
+        for name in &self.run {
+            query = query.run(reader.find_run(name).map_err(problem)?.run);
+        }
+        if !self.types.is_empty() {
+            let known = known_types(reader).map_err(problem)?;
+            for wanted in &self.types {
+                if !known.iter().any(|(name, called)| name == wanted || called.iter().any(|other| other == wanted)) {
+                    return Err(unknown_type(wanted, &known));
+                }
+                query = query.event_type(wanted.as_str());
+            }
+        }
+        Ok(query)
+    }
+}
+
+/// The full names of the types there are, with what else they are called; the log's own kinds behind them.
+fn known_types(reader: &Reader) -> taffrail::Result<Vec<(String, Vec<String>)>> {
+    let of_users = reader.types()?;
+    let mut known: Vec<(String, Vec<String>)> =
+        of_users.iter().map(|entry| (entry.full_name(), vec![entry.name.clone(), entry.variant.clone()])).collect();
+    known.sort();
+    known.dedup();
+    let own = (1..Kind::FIRST_USER.get()).filter_map(Kind::new).filter(|kind| kind.takes_seq());
+    known.extend(own.filter_map(|kind| kind.reserved_name()).map(|name| (name.to_owned(), Vec::new())));
+    Ok(known)
+}
+
+fn unknown_type(wanted: &str, known: &[(String, Vec<String>)]) -> Failure {
+    let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+    let near = taffrail::nearest::nearest(wanted, names.iter().copied());
+    let guess = near.first().map(|name| format!("did you mean {name}? ")).unwrap_or_default();
+    let message = format!("no event has the type {wanted:?}; {guess}there are: {}", names.join(", "));
+    Problem::new(codes::T0148, Exit::Usage, message)
+        .hint("taffrail explain T0148")
+        .with("valid", names)
+        .with("nearest", near)
+        .into()
+}
+
+fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), Failure> {
+    let mut events = reader.events(query).map_err(|error| sink.store.problem(&error))?;
+    while !sink.is_full() {
+        let next = events.next().map_err(|error| sink.store.problem(&error))?;
+        let Some(record) = next else { break };
+        sink.take(reader, &record)?;
+    }
+    Ok(())
+}
+
+fn follow(reader: Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), Failure> {
+    let store = sink.store;
+    let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
+    // Names are looked up in a reader of their own, since the events of the other one borrow it.
+    let names = store.reader()?;
+    let mut events = Follow::new(reader, query).map_err(problem)?;
+    while !sink.is_full() && !events.is_finished() {
+        match events.next().map_err(problem)? {
+            Some(record) => sink.take(&names, &record)?,
+            None => {
+                sink.show()?;
+                store.disk.sleep(FOLLOW_PAUSE);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where events go.
+struct Sink<'output, 'store> {
+    output: &'output mut Output,
+    store: &'store Store,
+    filter: Filter,
+    names: RunNames,
+    table: EventTable,
+    left: Option<u64>,
+    shown: u64,
+}
+
+impl<'output, 'store> Sink<'output, 'store> {
+    fn new(
+        output: &'output mut Output,
+        store: &'store Store,
+        filter: Filter,
+        left: Option<u64>,
+    ) -> Result<Self, Failure> {
+        if output.format() == Format::Json {
+            output.bytes(b"{\"schema\":\"taffrail.events/1\",\"events\":[")?;
+        }
+        let table = EventTable::new(output);
+        Ok(Self { output, store, filter, names: RunNames::default(), table, left, shown: 0 })
+    }
+
+    fn is_full(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn take(&mut self, reader: &Reader, record: &Record<'_>) -> Result<(), Failure> {
+        self.names.learn(record);
+        if self.filter.grep.as_ref().is_some_and(|grep| !grep.is_match(event::summary(record).as_bytes())) {
+            return Ok(());
+        }
+        let run = record.run.map(|run: Seq| self.names.name(reader, run));
+        if let Some(condition) = &self.filter.condition {
+            let value = serde_json::to_value(EventReport::new(record, run.clone())).unwrap_or_default();
+            if !condition.holds(&value) {
+                return Ok(());
+            }
+        }
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        self.shown += 1;
+        match self.output.format() {
+            Format::Human => self.table.row(self.output, record, run.as_deref())?,
+            Format::JsonLines => self.output.json(&EventReport::new(record, run))?,
+            Format::Json => {
+                let text = serde_json::to_string(&EventReport::new(record, run)).unwrap_or_default();
+                self.output.bytes(if self.shown > 1 { b"," } else { b"" })?;
+                self.output.bytes(escape::json(&text).as_bytes())?;
+            }
+            Format::Raw => {
+                self.output.bytes(&record.payload)?;
+                self.output.bytes(b"\n")?;
+            }
+            Format::Hex => self.hex(record, run.as_deref())?,
+        }
+        Ok(())
+    }
+
+    fn hex(&mut self, record: &Record<'_>, run: Option<&str>) -> Result<(), Failure> {
+        let (kind, run) = (record.type_name(), run.unwrap_or("-"));
+        let at = format!("seg {}+{:#07x}", record.segment, record.offset);
+        let heading = format!("seq {}  {run}  {kind}  {at}  {} B of payload", record.seq, record.payload.len());
+        self.output.line(Line::new().tone(Tone::Heading, &heading))?;
+        for (row, bytes) in record.payload.chunks(16).enumerate() {
+            let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let shown = |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
+            let text: String = bytes.iter().map(shown).collect();
+            self.output.line(format!("{:08x}  {:<47}  {text}", row * 16, digits.join(" ")).as_str())?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything so far visible.
+    fn show(&mut self) -> Result<(), Failure> {
+        self.table.flush(self.output)?;
+        Ok(self.output.flush()?)
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.output.format() == Format::Json {
+            self.output.bytes(b"]}\n")?;
+        }
+        self.show()
+    }
+}

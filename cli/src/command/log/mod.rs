@@ -1,0 +1,41 @@
+//! `taffrail log ...`
+
+pub mod append;
+pub mod dump;
+pub mod input;
+pub mod mark;
+pub mod verify;
+
+use clap::Subcommand;
+
+use super::Context;
+use crate::exit::Exit;
+use crate::problem::Failure;
+
+/// The commands of the log.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Log {
+    /// Append events: one given here, or JSON lines {run, type, data} from standard input
+    Append(append::Append),
+    /// Show events
+    Dump(dump::Dump),
+    /// Give the present position a name
+    Mark(mark::Mark),
+    /// Check every byte, and name what is lost
+    Verify(verify::Verify),
+}
+
+impl Log {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+        match self {
+            Self::Append(append) => append.run(context),
+            Self::Dump(dump) => dump.run(context),
+            Self::Mark(mark) => mark.run(context),
+            Self::Verify(verify) => verify.run(context),
+        }
+    }
+}

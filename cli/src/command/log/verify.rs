@@ -1,0 +1,302 @@
+//! `taffrail log verify`
+
+use clap::{Args, ValueEnum};
+use taffrail::{
+    Depth, Finding, FindingKind, LostEvent, SegmentReport, SegmentVerdict, SeqRange, Severity, TailVerdict,
+    VerifyOptions, VerifyReport, verify, verify_lone,
+};
+
+use crate::codes;
+use crate::command::Context;
+use crate::exit::Exit;
+use crate::human;
+use crate::line::{Line, Tone};
+use crate::locate::StoreKind;
+use crate::output::{Format, Output};
+use crate::problem::{Failure, Problem};
+use crate::progress::Progress;
+use crate::store::Store;
+
+/// Arguments of `taffrail log verify`.
+#[derive(Args, Clone, Debug)]
+pub struct Verify {
+    /// How deep to look
+    #[arg(long, value_enum, default_value = "decode")]
+    pub depth: DepthChoice,
+}
+
+/// `--depth`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DepthChoice {
+    /// Headers, footers and the links between segments; every frame of the newest segment only.
+    Chain,
+    /// Every frame: its checksums, its seq, its revision.
+    Frames,
+    /// Also the payloads: the log's own, and whether JSON is JSON.
+    Decode,
+}
+
+impl DepthChoice {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Chain => "chain",
+            Self::Frames => "frames",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+impl From<DepthChoice> for Depth {
+    fn from(choice: DepthChoice) -> Self {
+        match choice {
+            DepthChoice::Chain => Self::Chain,
+            DepthChoice::Frames => Self::Frames,
+            DepthChoice::Decode => Self::Decode,
+        }
+    }
+}
+
+impl Verify {
+    /// Verifies the store, or the lone segment. The exit code is the verdict.
+    ///
+    /// # Errors
+    /// T0110 where there is no store, T0309 where something cannot be read.
+    pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+        context.output.require("log verify", &Format::TEXT)?;
+        let store = Store::locate(context)?;
+        let options = VerifyOptions { depth: self.depth.into() };
+        let mut bar: Option<Progress> = None;
+        let output = &*context.output;
+        let mut progress = |done: u64, total: u64| {
+            let bar = bar.get_or_insert_with(|| output.progress("verifying", total));
+            bar.advance(done.saturating_sub(bar.done()));
+        };
+        let report = match store.location.kind {
+            StoreKind::Directory => verify(&*store.disk, &options, &mut progress),
+            StoreKind::Segment => verify_lone(store.segment_file()?, &options, &mut progress),
+            StoreKind::Bundle => return Err(no_bundle(&store)),
+        };
+        drop(bar);
+        let report = report.map_err(|error| store.problem(&error))?;
+        let exit = exit(report.severity);
+        match context.output.format() {
+            Format::Human => Text { report: &report, store: &store, exit }.print(self.depth, context.output)?,
+            _ => context.output.json(&report)?,
+        }
+        Ok(exit)
+    }
+}
+
+fn no_bundle(store: &Store) -> Failure {
+    Problem::new(codes::T0149, Exit::Usage, "this is neither a store's directory nor a segment file (*.seg)")
+        .at(store.location.path.display().to_string())
+        .hint("taffrail explain T0149")
+        .into()
+}
+
+fn exit(severity: Severity) -> Exit {
+    match severity {
+        Severity::Clean => Exit::Clean,
+        Severity::TornTail => Exit::TornTail,
+        Severity::Damaged => Exit::Damage,
+        Severity::Incompatible => Exit::UnknownFormat,
+    }
+}
+
+/// The report for people.
+struct Text<'report> {
+    report: &'report VerifyReport,
+    store: &'report Store,
+    exit: Exit,
+}
+
+impl Text<'_> {
+    fn print(&self, depth: DepthChoice, output: &mut Output) -> Result<(), Failure> {
+        let report = self.report;
+        output.line(self.heading(depth).as_str())?;
+        let number_width = report.segments.last().map_or(1, |segment| segment.segment.to_string().len());
+        let counts: Vec<String> = report.segments.iter().map(events).collect();
+        let count_width = counts.iter().map(String::len).max().unwrap_or(0);
+        for (segment, count) in report.segments.iter().zip(&counts) {
+            let (word, tone) = verdict(segment.verdict);
+            let size = human::byte_size(segment.len_bytes);
+            output.line(
+                Line::new()
+                    .plain(&format!("  seg {:<number_width$}  ", segment.segment))
+                    .tone(tone, &format!("{word:<9}"))
+                    .plain(&format!("  {count:>count_width$}  {size:>11}")),
+            )?;
+        }
+        for finding in &report.findings {
+            output.lines(self.finding(finding))?;
+        }
+        if report.findings_not_listed > 0 {
+            let count = human::count(report.findings_not_listed, "further finding");
+            output.line(format!("{count} not listed; the sums count them").as_str())?;
+        }
+        output.line(format!("checked {} % of the bytes", report.coverage_percent()).as_str())?;
+        output.lines(self.result())?;
+        Ok(())
+    }
+
+    fn heading(&self, depth: DepthChoice) -> String {
+        let report = self.report;
+        let id = report.short_id.as_deref().unwrap_or("of an unknown id");
+        let format = report.format.map_or_else(|| "unknown".to_owned(), |format| format.to_string());
+        let segments = human::count(report.segments.len() as u64, "segment");
+        let seqs = match report.last_seq {
+            0 => "no events".to_owned(),
+            last => format!("seq {}..{last}", report.first_seq),
+        };
+        let depth = depth.name();
+        format!("store {id}  format {format}  {segments}  {seqs}  depth {depth}   (read-only, no lock taken)")
+    }
+
+    /// Two lines at most: what and where with what is lost; and what is known of the cause.
+    fn finding(&self, finding: &Finding) -> Vec<Line> {
+        let tone = match finding.severity {
+            Severity::Clean => Tone::Plain,
+            Severity::TornTail => Tone::Warning,
+            Severity::Damaged | Severity::Incompatible => Tone::Bad,
+        };
+        let word = if finding.severity == Severity::Clean { "note" } else { "damage" };
+        let file = finding.segment.map_or_else(|| finding.file.clone(), |segment| format!("seg {segment}"));
+        let mut place = match finding.len_bytes {
+            0 => file,
+            len => format!("{file} bytes {:#07x}..{:#07x} ({} B)", finding.start, finding.end, human::thousands(len)),
+        };
+        if finding.kind == FindingKind::TornTail {
+            place = format!("{place}  partial frame, no valid frame after it; normal after a crash");
+        } else if !finding.lost.is_empty() {
+            place = format!("{place}   lost: {}", lost(finding));
+        }
+        let number = format!("{word} {}", finding.number);
+        let mut lines = vec![
+            Line::new().tone(tone, &format!("{number:<8}")).plain(&format!("  {:<12}  {place}", finding.kind.name())),
+        ];
+        let more = |text: &str| Line::new().plain(&format!("{:10}{text}", ""));
+        if finding.kind == FindingKind::TornTail {
+            lines.push(more(&match self.report.durable {
+                0 => "nothing had been acknowledged: no acknowledged event lost".to_owned(),
+                durable => format!("durable head is seq {durable}: no acknowledged event lost"),
+            }));
+            return lines;
+        }
+        if !finding.expected.is_empty() || !finding.found.is_empty() {
+            lines.push(more(&format!("expected {}, found {}", finding.expected, finding.found)));
+        }
+        if let Some(flip) = finding.likely_flip {
+            lines.push(more(&format!(
+                "flipping one bit (byte {:#07x}, {:#04x} -> {:#04x}) restores it: likely cause, not proof; never applied by \
+                 itself",
+                flip.offset, flip.found, flip.restored
+            )));
+        }
+        lines
+    }
+
+    fn result(&self) -> Vec<Line> {
+        let totals = &self.report.totals;
+        let tail = self.report.tail.as_ref().map(|tail| tail.verdict);
+        let absent = match totals.absent {
+            0 => String::new(),
+            absent => format!("; {} absent by record", human::count(absent, "event")),
+        };
+        let (text, tone) = match (self.exit, totals.lost) {
+            (Exit::Clean, _) if tail == Some(TailVerdict::InFlight) => {
+                (format!("clean: {}; somebody is writing", human::count(totals.events, "event")), Tone::Good)
+            }
+            (Exit::Clean, _) => (format!("clean: {}", human::count(totals.events, "event")), Tone::Good),
+            (Exit::TornTail, 0) => (
+                format!(
+                    "torn tail only: {}, none lost; the next open for writing cuts it",
+                    human::count(totals.events, "event")
+                ),
+                Tone::Warning,
+            ),
+            (Exit::UnknownFormat, _) => {
+                ("a newer build wrote this: use one that knows the format".to_owned(), Tone::Bad)
+            }
+            (_, 0) => (format!("damage, but none of {} lost", human::count(totals.events, "event")), Tone::Bad),
+            (_, count) => {
+                let lost = format!("{} of {} lost", human::thousands(count), human::count(totals.events, "event"));
+                (format!("{lost}; {}", self.affected()), Tone::Bad)
+            }
+        };
+        let result = Line::new().plain("result: ").tone(tone, &format!("{text}{absent}"));
+        let exit = format!("      [exit {}]", self.exit.number());
+        let hint = |command: &str| {
+            Line::new().tone(Tone::Hint, "hint").plain(": ").plain(&self.store.command(command)).plain(&exit)
+        };
+        match self.exit {
+            Exit::Clean => vec![result],
+            Exit::TornTail => vec![result, hint("store info")],
+            Exit::Damage => vec![result, hint("log dump")],
+            _ => vec![result, hint("explain T0307")],
+        }
+    }
+
+    fn affected(&self) -> String {
+        const NAMED: usize = 3;
+        let report = self.report;
+        let name = |run: &taffrail::AffectedRun| run.name.clone().unwrap_or_else(|| format!("#{}", run.run));
+        let mut names: Vec<String> = report.affected_runs.iter().take(NAMED).map(name).collect();
+        if report.affected_runs.len() > NAMED {
+            names.push("...".to_owned());
+        }
+        let mut parts = vec![match report.affected_runs.len() {
+            0 => "no run affected".to_owned(),
+            count => format!("{} affected ({})", human::count(count as u64, "run"), names.join(", ")),
+        }];
+        if report.lost_without_run > 0 {
+            parts.push(format!("{} of no known run", human::count(report.lost_without_run, "lost event")));
+        }
+        if report.unaffected_runs > 0 {
+            let events = human::count(report.unaffected_events, "event");
+            parts.push(format!("{events} of {} not affected", human::count(report.unaffected_runs, "other run")));
+        }
+        parts.join("; ")
+    }
+}
+
+fn events(segment: &SegmentReport) -> String {
+    let (good, all) = (human::thousands(segment.events), human::count(segment.events_expected, "event"));
+    format!("{good} of {all}")
+}
+
+fn verdict(verdict: SegmentVerdict) -> (&'static str, Tone) {
+    match verdict {
+        SegmentVerdict::Ok => ("ok", Tone::Good),
+        SegmentVerdict::Finding => ("ok, noted", Tone::Good),
+        SegmentVerdict::TornTail => ("torn tail", Tone::Warning),
+        SegmentVerdict::InFlight => ("in flight", Tone::Good),
+        SegmentVerdict::Damaged => ("DAMAGED", Tone::Bad),
+        SegmentVerdict::Incompatible => ("NEWER", Tone::Bad),
+        SegmentVerdict::NotPart => ("FOREIGN", Tone::Bad),
+        SegmentVerdict::Superseded => ("replaced", Tone::Plain),
+    }
+}
+
+/// `seq 60 (release-42, deploy.done, 12:04:19)`, or the ranges.
+fn lost(finding: &Finding) -> String {
+    let range = |range: &SeqRange| match range.first == range.last {
+        true => range.first.to_string(),
+        false => format!("{}..={}", range.first, range.last),
+    };
+    let ranges: Vec<String> = finding.lost.iter().map(range).collect();
+    let event = finding.event.as_ref().map(|event| format!(" ({})", named(event))).unwrap_or_default();
+    format!("seq {}{event}", ranges.join(", "))
+}
+
+fn named(event: &LostEvent) -> String {
+    let run = match (&event.run_name, event.run) {
+        (Some(name), _) => name.clone(),
+        (None, Some(number)) => format!("run #{number}"),
+        (None, None) => "the store".to_owned(),
+    };
+    let kind = event.type_name.as_deref().unwrap_or("unknown type");
+    let time = human::time(event.time_ns);
+    let time = time.get(11..19).unwrap_or(&time);
+    let likely = if event.is_likely { "likely " } else { "" };
+    format!("{likely}{run}, {kind}, {time}")
+}

@@ -1,0 +1,32 @@
+//! `taffrail store ...`
+
+pub mod info;
+pub mod init;
+
+use clap::Subcommand;
+
+use super::Context;
+use crate::exit::Exit;
+use crate::problem::Failure;
+
+/// The commands of a store as a whole.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Store {
+    /// Make a store
+    Init(init::Init),
+    /// Show what a store is, how it stands, and what configures it
+    Info(info::Info),
+}
+
+impl Store {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+        match self {
+            Self::Init(init) => init.run(context),
+            Self::Info(info) => info.run(context),
+        }
+    }
+}

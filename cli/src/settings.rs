@@ -1,0 +1,199 @@
+//! What holds for a command: flag > environment > the store's config.toml > the user's own > default.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use taffrail::config::{
+    CONFIG_FILE_NAME, ReadError, Setting, Source, StoreConfig, SyncPolicy, UnitError, format_byte_size,
+    format_duration, parse_lock_timeout, parse_segment_size,
+};
+use taffrail::storage::Disk;
+use taffrail::{Journal, Options};
+
+use crate::codes;
+use crate::exit::Exit;
+use crate::problem::{Failure, Problem};
+use crate::translate;
+
+/// The variable of `sync`.
+pub const SYNC_VARIABLE: &str = "TAFFRAIL_SYNC";
+/// The variable of `segment_size`.
+pub const SEGMENT_SIZE_VARIABLE: &str = "TAFFRAIL_SEGMENT_SIZE";
+/// The variable of `lock_timeout`.
+pub const LOCK_TIMEOUT_VARIABLE: &str = "TAFFRAIL_LOCK_TIMEOUT";
+
+/// Every setting, with who decided it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `sync`
+    pub sync: Setting<SyncPolicy>,
+    /// `segment_size`, in bytes
+    pub segment_size_bytes: Setting<u64>,
+    /// `lock_timeout`
+    pub lock_timeout: Setting<Duration>,
+}
+
+impl Settings {
+    /// The settings of a command on a store; `flags` is what its command line says.
+    ///
+    /// # Errors
+    /// T0130 where a file or a variable does not hold; T0309 where a file cannot be read.
+    pub fn load(flags: StoreConfig, store: &Disk) -> Result<Self, Failure> {
+        let environment = from_environment(&|name| std::env::var_os(name))?;
+        let of_store =
+            StoreConfig::read(store).map_err(|error| unreadable(&store.path().join(CONFIG_FILE_NAME), &error))?;
+        let of_user = match user_directory() {
+            Some(directory) => of_user(&directory.join(CONFIG_FILE_NAME))?,
+            None => StoreConfig::default(),
+        };
+        Ok(Self::layered(flags, environment, of_store, of_user))
+    }
+
+    fn layered(flags: StoreConfig, environment: StoreConfig, of_store: StoreConfig, of_user: StoreConfig) -> Self {
+        let layers = [
+            (Source::Flag, flags),
+            (Source::Environment, environment),
+            (Source::Store, of_store),
+            (Source::User, of_user),
+        ];
+        Self {
+            sync: Setting::layered(layers.iter().map(|(source, layer)| (*source, layer.sync)), SyncPolicy::default()),
+            segment_size_bytes: Setting::layered(
+                layers.iter().map(|(source, layer)| (*source, layer.segment_size_bytes)),
+                Options::SEGMENT_LEN_BYTES,
+            ),
+            lock_timeout: Setting::layered(
+                layers.iter().map(|(source, layer)| (*source, layer.lock_timeout)),
+                Duration::from_millis(Options::LOCK_TIMEOUT_MS),
+            ),
+        }
+    }
+
+    /// How to open a journal.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let lock_timeout_ms = u64::try_from(self.lock_timeout.value.as_millis()).unwrap_or(u64::MAX);
+        Journal::options()
+            .sync(self.sync.value)
+            .segment_len_bytes(self.segment_size_bytes.value)
+            .lock_timeout_ms(lock_timeout_ms)
+    }
+
+    /// Name, value and source of each, as `store info` shows them.
+    #[must_use]
+    pub fn rows(&self) -> [(&'static str, String, Source); 3] {
+        [
+            ("sync", self.sync.value.to_string(), self.sync.source),
+            ("segment_size", format_byte_size(self.segment_size_bytes.value), self.segment_size_bytes.source),
+            ("lock_timeout", format_duration(self.lock_timeout.value), self.lock_timeout.source),
+        ]
+    }
+}
+
+/// `$XDG_CONFIG_HOME/taffrail`, else `~/.config/taffrail`.
+fn user_directory() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    base.or_else(|| set("HOME").map(|home| home.join(".config"))).map(|base| base.join("taffrail"))
+}
+
+/// The user's own file may be a link, unlike a store's.
+#[expect(clippy::disallowed_methods, reason = "the user's configuration is not part of a store")]
+fn of_user(path: &Path) -> Result<StoreConfig, Failure> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            return Ok(StoreConfig::default());
+        }
+        Err(error) => return Err(unreadable(path, &error.into())),
+    };
+    StoreConfig::parse(&bytes).map_err(|error| translate::config(path, &error).into())
+}
+
+fn unreadable(path: &Path, error: &ReadError) -> Failure {
+    match error {
+        ReadError::Config(error) => translate::config(path, error).into(),
+        ReadError::Io(error) => {
+            let message = format!("cannot read the configuration: {error}");
+            Problem::new(codes::T0309, Exit::Io, message)
+                .at(path.display().to_string())
+                .hint("taffrail explain T0309")
+                .into()
+        }
+    }
+}
+
+/// What the variables say; empty is unset.
+fn from_environment(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<StoreConfig, Failure> {
+    let read = |name: &'static str| variable(name).filter(|value| !value.is_empty());
+    Ok(StoreConfig {
+        sync: parsed(SYNC_VARIABLE, read(SYNC_VARIABLE), str::parse)?,
+        segment_size_bytes: parsed(SEGMENT_SIZE_VARIABLE, read(SEGMENT_SIZE_VARIABLE), parse_segment_size)?,
+        lock_timeout: parsed(LOCK_TIMEOUT_VARIABLE, read(LOCK_TIMEOUT_VARIABLE), parse_lock_timeout)?,
+    })
+}
+
+fn parsed<T>(
+    name: &str,
+    value: Option<OsString>,
+    parse: impl Fn(&str) -> Result<T, UnitError>,
+) -> Result<Option<T>, Failure> {
+    let Some(value) = value else { return Ok(None) };
+    parse(&value.to_string_lossy()).map(Some).map_err(|error| {
+        Problem::new(codes::T0130, Exit::Usage, error.to_string())
+            .at(format!("the variable {name}"))
+            .hint("taffrail explain T0130")
+            .with("variable", name)
+            .into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::time::Duration;
+
+    use taffrail::config::{Source, StoreConfig, SyncPolicy};
+
+    use super::{Settings, from_environment};
+    use crate::problem::Failure;
+
+    fn timeout(seconds: u64) -> StoreConfig {
+        StoreConfig { lock_timeout: Some(Duration::from_secs(seconds)), ..StoreConfig::default() }
+    }
+
+    #[test]
+    fn the_stronger_layer_decides_and_says_so() {
+        let none = StoreConfig::default;
+        for (layers, seconds, source) in [
+            ([timeout(1), timeout(2), timeout(3), timeout(4)], 1, Source::Flag),
+            ([none(), timeout(2), timeout(3), timeout(4)], 2, Source::Environment),
+            ([none(), none(), timeout(3), timeout(4)], 3, Source::Store),
+            ([none(), none(), none(), timeout(4)], 4, Source::User),
+            ([none(), none(), none(), none()], 5, Source::Default),
+        ] {
+            let [flags, environment, of_store, of_user] = layers;
+            let settings = Settings::layered(flags, environment, of_store, of_user);
+            assert_eq!(settings.rows()[2], ("lock_timeout", format!("{seconds}s"), source));
+            assert_eq!(settings.sync.source, Source::Default);
+        }
+    }
+
+    #[test]
+    fn variables_are_read_and_refused_by_name() {
+        let answer = |name: &str, value: &str| {
+            let (name, value) = (name.to_owned(), OsString::from(value));
+            from_environment(&move |asked| (asked == name).then(|| value.clone()))
+        };
+        assert_eq!(answer("TAFFRAIL_SYNC", "never").expect("valid").sync, Some(SyncPolicy::Never));
+        assert_eq!(answer("TAFFRAIL_SEGMENT_SIZE", "1MiB").expect("valid").segment_size_bytes, Some(1 << 20));
+        assert_eq!(answer("TAFFRAIL_LOCK_TIMEOUT", "").expect("unset"), StoreConfig::default());
+        for (name, value) in
+            [("TAFFRAIL_SYNC", "sometimes"), ("TAFFRAIL_SEGMENT_SIZE", "1B"), ("TAFFRAIL_LOCK_TIMEOUT", "2d")]
+        {
+            let Err(Failure::Problem(problem)) = answer(name, value) else { panic!("{name} is refused") };
+            assert_eq!(problem.place, Some(format!("the variable {name}")));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Which files make up a log, read from their names, their headers and the watermark, before a frame is looked at.
+
+use crate::error::{Error, Result};
+use crate::log::listing::{Listing, no_store};
+use crate::log::lock::LockState;
+use crate::log::{paths, watermark};
+use crate::storage::{OpenMode, Storage, StorageFile, read_full_at};
+use crate::{Defect, DefectKind, LogId, SegmentHeader, SegmentNumber, Watermark};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use taffrail_log_format::{WatermarkSlots, layout};
+
+/// What a segment's file is to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The segment of this number: its header says so, or, where that is unreadable, the file's name.
+    Member(SegmentNumber),
+    /// Another file stands for its events: a compaction was interrupted before it deleted this one.
+    Superseded,
+    /// A second copy of a segment that is there under its own name.
+    Duplicate(SegmentNumber),
+    /// A segment of another log.
+    Foreign(LogId),
+    /// A segment that needs a newer build.
+    Newer,
+}
+
+/// A segment's file and what its header blocks say.
+#[derive(Clone, Debug)]
+pub(crate) struct SurveyedFile {
+    /// The number in the file's name; in a lone file the one in its header.
+    pub(crate) name: SegmentNumber,
+    pub(crate) len_bytes: u64,
+    pub(crate) header: Option<SegmentHeader>,
+    /// Header blocks that are bad.
+    pub(crate) defects: Vec<Defect>,
+    pub(crate) role: Role,
+}
+
+/// The files of a store and what is known of its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Survey {
+    pub(crate) lock: LockState,
+    /// Slots of the watermark file that are bad.
+    pub(crate) slots: WatermarkSlots,
+    /// The watermark, if it is this log's.
+    pub(crate) mark: Option<Watermark>,
+    /// Ascending by name.
+    pub(crate) files: Vec<SurveyedFile>,
+    /// `None` where no header and no watermark can be read.
+    pub(crate) log_id: Option<LogId>,
+    /// Whether somebody is writing.
+    pub(crate) live: bool,
+}
+
+impl Survey {
+    /// Pause between two reads of what may be in motion.
+    pub(crate) const PAUSE: Duration = Duration::from_millis(50);
+
+    /// Looks at a store. The watermark is read before the listing, and both before any frame: what it tells of is there.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no store; `Io`.
+    pub(crate) fn of_store(storage: &dyn Storage) -> Result<Survey> {
+        let lock = LockState::read(storage)?;
+        let slots = settled_slots(storage)?;
+        let listing = Listing::read(storage)?;
+        if listing.segments.is_empty() && slots.newest.is_none() {
+            return Err(no_store());
+        }
+        let mut files = Vec::with_capacity(listing.segments.len());
+        for (name, len_bytes) in listing.segments {
+            let file = open(storage, name)?;
+            let (header, defects) = read_header(&*file, name)?;
+            files.push(SurveyedFile { name, len_bytes, header, defects, role: Role::Member(name) });
+        }
+        let log_id = elect(&files, slots.newest.as_ref());
+        assign_roles(&mut files, log_id);
+        let mark = slots.newest.filter(|mark| Some(mark.log_id) == log_id);
+        let live = is_held_by_a_living_process(storage, lock);
+        Ok(Survey { lock, slots, mark, files, log_id, live })
+    }
+
+    /// Looks at one segment's file, away from its store.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn of_lone(file: &dyn StorageFile) -> Result<Survey> {
+        let number = SegmentNumber::FIRST;
+        let (header, defects) = read_header(file, number)?;
+        let len_bytes = file.len_bytes().map_err(|error| Error::io("cannot measure the segment", error))?;
+        let name = header.as_ref().map_or(number, |header| header.number);
+        let log_id = header.as_ref().map(|header| header.log_id);
+        let newer = defects.iter().any(|defect| defect.kind == DefectKind::NewerFormat);
+        let role = if newer { Role::Newer } else { Role::Member(name) };
+        let files = vec![SurveyedFile { name, len_bytes, header, defects, role }];
+        let (lock, slots) = (LockState::Unknown, WatermarkSlots::default());
+        Ok(Survey { lock, slots, mark: None, files, log_id, live: false })
+    }
+
+    /// The segments of the log with the places of their files in [`Survey::files`], ascending by number.
+    pub(crate) fn members(&self) -> BTreeMap<SegmentNumber, usize> {
+        let number = |(place, file): (usize, &SurveyedFile)| match file.role {
+            Role::Member(number) => Some((number, place)),
+            _ => None,
+        };
+        self.files.iter().enumerate().filter_map(number).collect()
+    }
+
+    /// Whether anything that a writer touches has changed since: the lock, the listing, the watermark.
+    pub(crate) fn has_moved(&self, storage: &dyn Storage) -> Result<bool> {
+        let again = Survey::of_store(storage)?;
+        let lens = |survey: &Survey| -> Vec<(SegmentNumber, u64)> {
+            survey.files.iter().map(|file| (file.name, file.len_bytes)).collect()
+        };
+        Ok(again.live || again.lock != self.lock || again.slots != self.slots || lens(&again) != lens(self))
+    }
+}
+
+/// Opens a segment's file for reading.
+pub(crate) fn open(storage: &dyn Storage, name: SegmentNumber) -> Result<Arc<dyn StorageFile>> {
+    match storage.open(&paths::segment(name), OpenMode::Read) {
+        Ok(file) => Ok(file.into()),
+        Err(error) => Err(Error::io(format_args!("cannot open segment {name}"), error).segment(name)),
+    }
+}
+
+/// A reader may meet a slot that is being written: then it is whole a moment later.
+fn settled_slots(storage: &dyn Storage) -> Result<WatermarkSlots> {
+    let slots = watermark::read(storage)?;
+    if slots.defects.is_empty() {
+        return Ok(slots);
+    }
+    storage.sleep(Survey::PAUSE);
+    watermark::read(storage)
+}
+
+fn read_header(file: &dyn StorageFile, name: SegmentNumber) -> Result<(Option<SegmentHeader>, Vec<Defect>)> {
+    let mut blocks = [[0; layout::block::LEN_BYTES]; 2];
+    let mut lens = [0; 2];
+    for ((block, len), offset) in blocks.iter_mut().zip(&mut lens).zip([layout::FIRST_BLOCK, layout::SECOND_BLOCK]) {
+        *len = read_full_at(file, offset, block)
+            .map_err(|error| Error::io("cannot read a segment header", error).segment(name))?;
+    }
+    Ok(match SegmentHeader::read(&blocks[0][..lens[0]], &blocks[1][..lens[1]]) {
+        Ok((header, defects)) => (Some(header), defects),
+        Err(defect) => (None, vec![defect]),
+    })
+}
+
+/// The log that most of the files belong to; the watermark has a voice too, and the last word.
+fn elect(files: &[SurveyedFile], mark: Option<&Watermark>) -> Option<LogId> {
+    let mut voices: BTreeMap<LogId, usize> = BTreeMap::new();
+    for header in files.iter().filter_map(|file| file.header.as_ref()) {
+        *voices.entry(header.log_id).or_default() += 2;
+    }
+    if let Some(mark) = mark {
+        *voices.entry(mark.log_id).or_default() += 3;
+    }
+    let most = voices.values().copied().max()?;
+    let lowest = files.iter().filter_map(|file| file.header.as_ref()).map(|header| header.log_id);
+    lowest.chain(mark.map(|mark| mark.log_id)).find(|log_id| voices.get(log_id) == Some(&most))
+}
+
+fn assign_roles(files: &mut [SurveyedFile], log_id: Option<LogId>) {
+    let mut taken: Vec<SegmentNumber> = Vec::new();
+    let own = |file: &SurveyedFile| file.header.as_ref().filter(|header| Some(header.log_id) == log_id).cloned();
+    // Files under their right name come first, misnamed ones next, unreadable ones take what is left.
+    for pass in 0..3 {
+        for file in files.iter_mut() {
+            let number = match (own(file), &file.header) {
+                (Some(header), _) if (header.number == file.name) == (pass == 0) && pass < 2 => header.number,
+                (None, None) if pass == 2 => file.name,
+                _ => continue,
+            };
+            file.role = if taken.contains(&number) { Role::Duplicate(number) } else { Role::Member(number) };
+            taken.push(number);
+        }
+    }
+    for file in files.iter_mut() {
+        match &file.header {
+            Some(header) if Some(header.log_id) != log_id => file.role = Role::Foreign(header.log_id),
+            None if file.defects.iter().any(|defect| defect.kind == DefectKind::NewerFormat) => file.role = Role::Newer,
+            _ => {}
+        }
+    }
+    let covers: Vec<(SegmentNumber, SegmentNumber)> =
+        files.iter().filter_map(own_cover(log_id)).filter(|(from, number)| from < number).collect();
+    for file in files.iter_mut() {
+        if let Role::Member(number) = file.role
+            && covers.iter().any(|(from, to)| (*from..*to).contains(&number))
+        {
+            file.role = Role::Superseded;
+        }
+    }
+}
+
+fn own_cover(log_id: Option<LogId>) -> impl Fn(&SurveyedFile) -> Option<(SegmentNumber, SegmentNumber)> {
+    move |file| {
+        let header = file.header.as_ref().filter(|header| Some(header.log_id) == log_id)?;
+        matches!(file.role, Role::Member(_)).then_some((header.covers_from, header.number))
+    }
+}
+
+fn is_held_by_a_living_process(storage: &dyn Storage, lock: LockState) -> bool {
+    match lock {
+        LockState::Held { boot_id, process_id } => boot_id == storage.boot_id() && storage.process_alive(process_id),
+        _ => false,
+    }
+}

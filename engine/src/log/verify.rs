@@ -1,0 +1,361 @@
+//! Verifying a log: every byte looked at, every loss named.
+
+use crate::error::Result;
+use crate::log::damage::free_space;
+use crate::log::inspector::{Inspected, Inspector};
+use crate::log::paths;
+use crate::log::piece::{Damage, Piece, Severity, TailVerdict};
+use crate::log::run_check::RunCheck;
+use crate::log::segment_check::SegmentCheck;
+use crate::log::survey::{Role, Survey, SurveyedFile};
+use crate::log::verify_report::{Depth, Finding, LostEvent, SegmentReport, SegmentVerdict, Totals, VerifyReport};
+use crate::storage::{OpenMode, Storage, StorageFile};
+use crate::{DefectKind, Kind, RunOpened, SegmentNumber, TypeTable};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use taffrail_log_format::layout;
+
+/// How to verify.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// How deep to look.
+    pub depth: Depth,
+}
+
+/// Verifies a store, reading only and without the lock. `progress` is told now and then how many bytes are done, of how many.
+///
+/// While somebody writes, what lies above the watermark is in flight and not judged: `LOCK` is held by a living process,
+/// or two reads 50 ms apart differ.
+///
+/// # Errors
+/// `NotFound` where there is no store; `Io`. Damage is a finding, not an error.
+pub fn verify(
+    storage: &dyn Storage,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<VerifyReport> {
+    let inspector = Inspector::open(storage)?;
+    let print = inspector.tail_print()?;
+    let (report, inspected) = check(inspector, Some(storage), options, progress)?;
+    let inspector = report.inspector;
+    if !inspector.is_doubtful(inspected.tail.as_ref()) {
+        return Ok(report.report);
+    }
+    storage.sleep(Survey::PAUSE);
+    if !inspector.survey.has_moved(storage)? && inspector.tail_print()? == print {
+        return Ok(report.report);
+    }
+    let mut again = Inspector::open(storage)?;
+    again.survey.live = true;
+    Ok(check(again, Some(storage), options, progress)?.0.report)
+}
+
+/// Verifies one segment's file, away from its store.
+///
+/// # Errors
+/// `Io`.
+pub fn verify_lone(
+    file: Arc<dyn StorageFile>,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<VerifyReport> {
+    Ok(check(Inspector::lone(file)?, None, options, progress)?.0.report)
+}
+
+struct Checked<'s> {
+    report: VerifyReport,
+    inspector: Inspector<'s>,
+}
+
+fn check<'s>(
+    mut inspector: Inspector<'s>,
+    storage: Option<&dyn Storage>,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Checked<'s>, Inspected)> {
+    inspector.skims = options.depth == Depth::Chain;
+    let total = inspector.bytes_total();
+    let mut check = Check::new(&inspector, options.depth, storage.is_none());
+    if let Some(storage) = storage {
+        check.watermark(storage, &inspector.survey)?;
+    }
+    let mut told = 0;
+    let inspected = inspector.walk(&mut |piece| {
+        check.take(piece);
+        if check.done_bytes() >= told + PROGRESS_STEP_BYTES {
+            told = check.done_bytes();
+            progress(told, total);
+        }
+        Ok(())
+    })?;
+    check.end_segment();
+    progress(total, total);
+    let report = check.finish(&inspector.survey, &inspected, total);
+    Ok((Checked { report, inspector }, inspected))
+}
+
+const PROGRESS_STEP_BYTES: u64 = 1 << 20;
+
+/// Gathers the report.
+struct Check {
+    depth: Depth,
+    segment: Option<SegmentCheck>,
+    segments: BTreeMap<SegmentNumber, SegmentReport>,
+    runs: RunCheck,
+    findings: Vec<Finding>,
+    not_listed: u64,
+    /// Findings of this segment whose type's name is looked up at its end: place, kind.
+    unnamed: Vec<(usize, Kind)>,
+    /// The segment before: its number, and its origin where that could be worked out.
+    before: Option<(SegmentNumber, Option<(u64, [u8; 32])>)>,
+    /// The types at its end.
+    types_before: Option<TypeTable>,
+    events: u64,
+    lost: u64,
+    severity: Severity,
+    first_seq: u64,
+    closed_bytes: u64,
+    offset: u64,
+}
+
+impl Check {
+    fn new(inspector: &Inspector<'_>, depth: Depth, is_lone: bool) -> Check {
+        let reports = inspector.survey.files.iter().map(|file| (file.name, report_of(file)));
+        Check {
+            depth,
+            segment: None,
+            segments: reports.collect(),
+            runs: RunCheck::new(is_lone || depth == Depth::Chain),
+            findings: Vec::new(),
+            not_listed: 0,
+            unnamed: Vec::new(),
+            before: None,
+            types_before: None,
+            events: 0,
+            lost: 0,
+            severity: Severity::Clean,
+            first_seq: 0,
+            closed_bytes: 0,
+            offset: 0,
+        }
+    }
+
+    fn done_bytes(&self) -> u64 {
+        self.closed_bytes + self.offset
+    }
+
+    /// The watermark's file: bad slots, and the space between them.
+    fn watermark(&mut self, storage: &dyn Storage, survey: &Survey) -> Result<()> {
+        for defect in &survey.slots.defects {
+            let range = defect.offset..defect.offset + layout::watermark::LEN_BYTES as u64;
+            let damage = Damage::new(defect.kind, None, range).saying(&*defect.expected, &*defect.found);
+            self.add(&damage);
+        }
+        if let (Some(mark), None, Some(log_id)) = (survey.slots.newest, survey.mark, survey.log_id) {
+            let damage = Damage::new(DefectKind::Chain, None, 0..layout::watermark::FILE_LEN_BYTES as u64);
+            self.add(&damage.saying(format!("a watermark of log {log_id}"), format!("of log {}", mark.log_id)));
+        }
+        if let Ok(file) = storage.open(paths::WATERMARK, OpenMode::Read) {
+            let [first, second] = layout::watermark::SLOTS;
+            let between = first + layout::watermark::LEN_BYTES as u64..second;
+            if let Some(damage) = free_space(&*file, SegmentNumber::FIRST, between)? {
+                self.add(&Damage { segment: None, ..damage });
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, piece: &Piece<'_>) {
+        match piece {
+            Piece::Segment { number, name, header, .. } => {
+                self.end_segment();
+                self.segment = Some(SegmentCheck::new(*name, *number, *header, self.depth));
+                self.begin_segment();
+            }
+            Piece::Frame(frame) => {
+                self.offset = frame.end();
+                let Some(segment) = &mut self.segment else { return };
+                let found = segment.frame(frame, self.types_before.as_ref());
+                let segment_name = segment.name;
+                for damage in found {
+                    self.add(&damage);
+                }
+                let opened = (frame.header.kind == Kind::RUN_OPENED).then(|| RunOpened::decode(&frame.payload()).ok());
+                if let Some(damage) = self.runs.frame(segment_name, frame, opened.flatten()) {
+                    self.add(&damage);
+                }
+                if frame.header.kind == Kind::FOOTER {
+                    self.runs.footer(&frame.payload());
+                }
+            }
+            Piece::Gap(range) => self.runs.absent(range.last.get() - range.first.get() + 1),
+            Piece::Skimmed(footer) => {
+                if let Some(segment) = &mut self.segment {
+                    (segment.events, segment.sealed) = (footer.events, true);
+                    (segment.origin, segment.types) = (Some(footer.origin), footer.types.clone());
+                }
+                self.runs.skimmed(footer);
+            }
+            Piece::Damage(damage) => {
+                self.offset = self.offset.max(damage.range.end);
+                self.add(damage);
+            }
+            Piece::Tail(tail) => {
+                let Some(segment) = &self.segment else { return };
+                if let Some(report) = self.segments.get_mut(&segment.name)
+                    && tail.verdict == TailVerdict::InFlight
+                {
+                    report.verdict = SegmentVerdict::InFlight;
+                }
+            }
+        }
+    }
+
+    /// The link to the segment before.
+    fn begin_segment(&mut self) {
+        let (Some(segment), Some((number, Some(origin)))) = (&self.segment, self.before) else { return };
+        let Some(header) = &segment.header else { return };
+        let adjoins = number.next() >= header.covers_from;
+        if adjoins && let Some(link) = header.predecessor.filter(|link| *link != origin) {
+            let text = |link: (u64, [u8; 32])| format!("{} bytes, {}", link.0, blake3::Hash::from(link.1).to_hex());
+            let damage = Damage::new(DefectKind::Chain, Some(segment.name), 0..0);
+            self.add(&damage.saying(format!("segment {number} as it is: {}", text(origin)), text(link)));
+        }
+    }
+
+    fn end_segment(&mut self) {
+        let Some(segment) = self.segment.take() else { return };
+        for (place, kind) in std::mem::take(&mut self.unnamed) {
+            let name = kind.reserved_name().map(str::to_owned);
+            let name = name.or_else(|| segment.types.get(kind).map(crate::TypeEntry::full_name));
+            if let Some(event) = self.findings.get_mut(place).and_then(|finding| finding.event.as_mut()) {
+                event.type_name = name;
+            }
+        }
+        self.events += segment.events;
+        self.before = Some((segment.number, segment.origin));
+        let first = segment.header.as_ref().map_or(0, |header| header.first_seq.get());
+        if self.first_seq == 0 {
+            self.first_seq = first;
+        }
+        if let Some(report) = self.segments.get_mut(&segment.name) {
+            report.events = segment.events;
+            report.events_expected = segment.events.saturating_add(segment.lost);
+            report.is_sealed = segment.sealed;
+            report.verdict = match segment.worst {
+                Severity::Incompatible => SegmentVerdict::Incompatible,
+                Severity::Damaged => SegmentVerdict::Damaged,
+                Severity::TornTail => SegmentVerdict::TornTail,
+                Severity::Clean if report.verdict == SegmentVerdict::InFlight => SegmentVerdict::InFlight,
+                Severity::Clean if segment.has_finding => SegmentVerdict::Finding,
+                Severity::Clean => SegmentVerdict::Ok,
+            };
+            self.closed_bytes += report.len_bytes;
+        }
+        self.types_before = segment.types_complete.then_some(segment.types);
+        self.offset = 0;
+    }
+
+    /// Takes a finding.
+    fn add(&mut self, damage: &Damage) {
+        self.severity = self.severity.max(damage.severity);
+        self.lost = self.lost.saturating_add(damage.lost_count());
+        if let Some(segment) = &mut self.segment
+            && damage.segment == Some(segment.name)
+        {
+            segment.note(damage);
+        }
+        let header = damage.header.filter(|header| header.kind.takes_seq());
+        let header = header
+            .filter(|header| damage.lost.iter().any(|range| (range.first..=range.last).contains(&header.seq.get())));
+        self.runs.lost(damage.lost_count(), header.as_ref());
+        if self.findings.len() >= VerifyReport::MOST_FINDINGS {
+            self.not_listed += 1;
+            return;
+        }
+        let event = header.map(|header| LostEvent {
+            seq: header.seq.get(),
+            run: header.run.map(crate::Seq::get),
+            run_name: None,
+            revision: header.revision,
+            type_name: None,
+            time_ns: header.time_ns,
+            is_likely: damage.is_likely,
+        });
+        if let Some(header) = header {
+            self.unnamed.push((self.findings.len(), header.kind));
+        }
+        self.findings.push(Finding {
+            number: self.findings.len() as u64 + 1,
+            kind: damage.kind,
+            severity: damage.severity,
+            segment: damage.segment.map(SegmentNumber::get),
+            file: damage.segment.map_or_else(|| paths::WATERMARK.to_owned(), paths::segment),
+            start: damage.range.start,
+            end: damage.range.end,
+            len_bytes: damage.range.end.saturating_sub(damage.range.start),
+            expected: damage.expected.clone(),
+            found: damage.found.clone(),
+            lost: damage.lost.clone(),
+            event,
+            likely_flip: damage.likely,
+        });
+    }
+
+    fn finish(mut self, survey: &Survey, inspected: &Inspected, bytes_total: u64) -> VerifyReport {
+        for event in self.findings.iter_mut().filter_map(|finding| finding.event.as_mut()) {
+            event.run_name = event.run.and_then(|run| self.runs.name(run));
+        }
+        let runs = self.runs.finish(self.lost);
+        let last_seq = inspected.next.map_or(0, crate::Seq::count_before);
+        let durable = inspected.tail.as_ref().map_or(0, |tail| tail.durable);
+        let durable = durable.max(survey.mark.map_or(0, |mark| mark.durable));
+        let header = survey.files.iter().filter_map(|file| file.header.as_ref()).next_back();
+        VerifyReport {
+            schema: VerifyReport::SCHEMA,
+            log_id: survey.log_id.map(|log_id| log_id.to_string()),
+            short_id: survey.log_id.map(crate::LogId::short),
+            format: header.map(|header| header.format_version),
+            depth: self.depth,
+            first_seq: if last_seq == 0 { 0 } else { self.first_seq },
+            last_seq,
+            durable,
+            segments: self.segments.into_values().collect(),
+            findings: self.findings,
+            findings_not_listed: self.not_listed,
+            tail: inspected.tail.clone(),
+            affected_runs: runs.affected,
+            lost_without_run: runs.lost_without_run,
+            unaffected_runs: runs.unaffected,
+            unaffected_events: runs.unaffected_events,
+            totals: Totals {
+                events: self.events.saturating_add(self.lost),
+                lost: self.lost,
+                absent: runs.absent,
+                bytes_checked: inspected.accounted_bytes,
+                bytes_total,
+            },
+            severity: self.severity,
+        }
+    }
+}
+
+/// What the survey alone says of a file.
+fn report_of(file: &SurveyedFile) -> SegmentReport {
+    let verdict = match file.role {
+        Role::Member(_) => SegmentVerdict::Ok,
+        Role::Superseded => SegmentVerdict::Superseded,
+        Role::Duplicate(_) | Role::Foreign(_) => SegmentVerdict::NotPart,
+        Role::Newer => SegmentVerdict::Incompatible,
+    };
+    SegmentReport {
+        segment: file.name.get(),
+        verdict,
+        events: 0,
+        events_expected: 0,
+        first_seq: file.header.as_ref().map(|header| header.first_seq.get()),
+        len_bytes: file.len_bytes,
+        generation: file.header.as_ref().map_or(0, |header| header.generation),
+        is_sealed: false,
+    }
+}

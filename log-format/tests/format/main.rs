@@ -1,0 +1,13 @@
+//! The format under attack: crashes, rot, surgery, hostile bytes, and files of earlier days.
+
+#![allow(clippy::panic, reason = "a test's verdict")]
+
+mod arbitrary;
+mod crash;
+mod flips;
+mod golden;
+mod image;
+mod masks;
+mod random;
+mod surgery;
+mod windows;
