@@ -194,6 +194,18 @@ catalogue! {
     T0313 "the run index is spoiled"
         "The file runs.idx, a hint that makes finding runs fast, does not hold what it should. It can be deleted: it is built again from the log."
         "Run the command again; delete runs.idx if this comes back."
+    T0401 "the plan is out of date"
+        "What the plan would take away or replace is no longer what it was when the plan was made. Applying it could take away something that nobody has seen in a plan, so nothing was done."
+        "Make the plan again, look at it, and apply that one."
+    T0402 "the loss was not accepted"
+        "The plan gives up events. That is done only if the number of events to lose was named exactly as the plan printed it, so that nobody loses more than they agreed to."
+        "Repeat the command with `--accept-loss` and the number that the plan printed."
+    T0403 "cannot be undone"
+        "The event that was named changed nothing that can be put back: it rewrote no segment."
+        "`taffrail log dump --type OperatorAction` lists what was changed."
+    T0404 "nothing to undo"
+        "There is no such change to undo in this store, or what it removed is no longer kept."
+        "`taffrail log dump --type OperatorAction` lists what was changed."
 }
 
 #[cfg(test)]

@@ -76,15 +76,19 @@ impl Store {
         let reader = match self.location.kind {
             StoreKind::Directory => Reader::open_on(Arc::clone(&self.disk) as Arc<_>),
             StoreKind::Segment => Reader::lone(self.segment_file()?),
-            StoreKind::Bundle => {
-                let message = "this is neither a store's directory nor a segment file (*.seg)";
-                return Err(Problem::new(codes::T0149, Exit::Usage, message)
-                    .at(self.location.path.display().to_string())
-                    .hint("taffrail explain T0149")
-                    .into());
-            }
+            StoreKind::Bundle => return Err(self.no_bundle()),
         };
         reader.map_err(|error| self.problem(&error).into())
+    }
+
+    /// Says that the file is nothing that can be read here.
+    #[must_use]
+    pub fn no_bundle(&self) -> Failure {
+        let message = "this is neither a store's directory nor a segment file (*.seg)";
+        Problem::new(codes::T0149, Exit::Usage, message)
+            .at(self.location.path.display().to_string())
+            .hint("taffrail explain T0149")
+            .into()
     }
 
     /// The file of a lone segment.

@@ -18,11 +18,13 @@ pub mod storage;
 pub use error::{Error, ErrorKind, Location, Result};
 #[cfg(feature = "tokio")]
 pub use handle::{AsyncFollow, AsyncJournal};
+pub use log::repair;
 pub use log::{
-    AffectedRun, AppendError, Appended, Batch, BatchRun, Damage, Depth, Events, Expect, Finding, FindingKind, Follow,
-    Inspected, Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Opening, Options, Owner, Piece, Query,
-    Reader, Record, RecoveryPlan, Run, RunSummary, Segment, SegmentReport, SegmentVerdict, SeqRange, Severity,
-    StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket, Totals, VerifyOptions, VerifyReport, verify, verify_lone,
+    AffectedRun, AppendError, Appended, Batch, BatchRun, Counts, Damage, Depth, Events, Expect, Finding, FindingKind,
+    Follow, Inspected, Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Opening, Options, Owner, Piece,
+    Query, Reader, Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport, SegmentStat, SegmentVerdict,
+    SeqRange, Severity, StatReport, StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket, Totals, TypeStat, VerifyOptions,
+    VerifyReport, stat, stat_lone, verify, verify_lone,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{

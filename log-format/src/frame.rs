@@ -330,3 +330,13 @@ pub fn encode_frame(
     debug_assert!(RawHeader::new(header).is_some_and(|raw| raw.check(key, offset) == Ok(written)), "written as read");
     Ok(written)
 }
+
+/// Binds a proven frame header to another offset of the same segment: every byte stays but those of its CRC.
+///
+/// # Panics
+/// If `offset` is not a multiple of eight.
+pub fn reseal_frame(header: &mut [u8; layout::HEADER_LEN_BYTES], key: &SegmentKey, offset: u64) {
+    assert!(offset.is_multiple_of(place::FRAME_ALIGN_BYTES), "frames are aligned");
+    let crc = key.header_crc(offset, &header[layout::LEN_MARK..]);
+    header[layout::HEADER_CRC..layout::LEN_MARK].copy_from_slice(&crc.to_le_bytes());
+}

@@ -51,7 +51,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The one JSON error on standard error.
     pub(crate) fn error(&self) -> Value {
-        let error: Value = serde_json::from_str(&self.notes).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let error: Value = serde_json::from_str(&self.notes).expect(&self.notes);
         let keys: Vec<&String> = error.as_object().expect("an object").keys().collect();
         assert_eq!(keys, ["schema", "code", "message", "hint", "context"], "{self:?}");
         assert_eq!(error["schema"], "taffrail.error/1");

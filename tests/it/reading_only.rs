@@ -5,12 +5,14 @@ use std::path::Path;
 
 use crate::kit::{Directory, command, run, snapshot};
 
-const READING: [&[&str]; 7] = [
+const READING: [&[&str]; 9] = [
     &["log", "dump"],
     &["log", "dump", "--reverse", "-n", "2", "--json"],
     &["log", "dump", "--run", "r", "--type", "t", "--where", "data.n > 3", "--grep", "n"],
     &["log", "verify"],
     &["log", "verify", "--depth", "chain", "--json"],
+    &["log", "stat", "--by", "run"],
+    &["log", "stat", "--json"],
     &["store", "info"],
     &["log", "append", "--dry-run", "--run", "r", "--type", "t", "{}"],
 ];

@@ -114,6 +114,13 @@ impl Cursor {
         Ok(true)
     }
 
+    /// Goes on behind zeros at the next proven header. `false` where there is none.
+    pub(crate) fn skip_free(&mut self) -> Result<bool> {
+        let Some((offset, header)) = self.find_next()? else { return Ok(false) };
+        self.scanner.resume_at(offset, Some(header.seq));
+        Ok(true)
+    }
+
     /// Looks for the next proven header behind the scanner's position, without moving the scanner.
     pub(crate) fn find_next(&mut self) -> Result<Option<(u64, Header)>> {
         let key = *self.scanner.key();

@@ -139,6 +139,8 @@ impl Head {
                     self.sealed = header.kind == Kind::SEAL;
                     self.read_bytes += header.frame_len();
                     self.accept(&header, frame.header_bytes(), &payload);
+                    // Recorded absences are passed over: their seqs have been issued.
+                    self.position.next_seq = cursor.scanner.expected().unwrap_or(self.position.next_seq);
                 }
                 Step::Bad { defect, .. } if strict => {
                     return Err(Error::new(ErrorKind::Damaged, "T0308", format!("the log is damaged: {defect}"))

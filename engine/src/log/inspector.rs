@@ -265,7 +265,7 @@ impl<'s> Inspector<'s> {
         let from =
             self.survey.mark.filter(|mark| mark.segment == number).map_or(layout::FIRST_FRAME, |mark| mark.offset);
         let mut hasher = crc32fast::Hasher::new();
-        let mut bytes = vec![0; 64 << 10];
+        let mut bytes = [0; 16 << 10];
         let mut at = from;
         loop {
             let len = read_full_at(&*file, at, &mut bytes).map_err(io)?;

@@ -36,8 +36,9 @@ pub enum LockState {
 impl LockState {
     const LEN_BYTES: usize = 128;
 
-    fn encode(self) -> [u8; Self::LEN_BYTES] {
-        let text = match self {
+    /// The line in the file: its words, and the CRC-32 of them, so that a flipped digit is not taken for the log's end.
+    pub(crate) fn encode(self) -> [u8; Self::LEN_BYTES] {
+        let words = match self {
             LockState::Clean { boot_id, segment, offset, durable } => {
                 format!("clean {:032x} {segment} {offset} {durable}", u128::from_be_bytes(boot_id))
             }
@@ -46,6 +47,7 @@ impl LockState {
             }
             LockState::Unknown => "unknown".to_owned(),
         };
+        let text = format!("{words} {:08x}", crc32fast::hash(words.as_bytes()));
         let mut line = [b' '; Self::LEN_BYTES];
         line[..text.len()].copy_from_slice(text.as_bytes());
         line[Self::LEN_BYTES - 1] = b'\n';
@@ -58,7 +60,11 @@ impl LockState {
 
     fn parse(bytes: &[u8]) -> Option<LockState> {
         let line = std::str::from_utf8(bytes).ok().filter(|_| bytes.len() == Self::LEN_BYTES)?;
-        let mut words = line.split_ascii_whitespace();
+        let (text, crc) = line.strip_suffix('\n')?.trim_end_matches(' ').rsplit_once(' ')?;
+        if crc != format!("{:08x}", crc32fast::hash(text.as_bytes())) {
+            return None;
+        }
+        let mut words = text.split_ascii_whitespace();
         let (word, boot) = (words.next()?, words.next()?);
         let boot_id = u128::from_str_radix(boot, 16).ok()?.to_be_bytes();
         let state = match word {
@@ -206,6 +212,11 @@ mod tests {
         let held = LockState::Held { boot_id: [0; 16], process_id: u32::MAX };
         for state in [clean, held, LockState::Unknown] {
             assert_eq!(LockState::decode(&state.encode()), state);
+        }
+        for bit in 0..LockState::LEN_BYTES * 8 {
+            let mut line = clean.encode();
+            line[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(LockState::decode(&line), LockState::Unknown, "bit {bit}");
         }
         for bytes in [&b""[..], b"clean", &clean.encode()[..100], &[clean.encode().as_slice(), b"x"].concat()] {
             assert_eq!(LockState::decode(bytes), LockState::Unknown);

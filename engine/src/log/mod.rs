@@ -25,18 +25,21 @@ mod query;
 mod reader;
 mod record;
 mod recovery;
+pub mod repair;
 mod resolve;
 mod run_check;
 mod run_index;
 mod run_index_file;
 mod segment;
 mod segment_check;
+mod stat;
 mod survey;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod verify_report;
 mod walk;
+mod walk_damage;
 mod watermark;
 mod writer;
 
@@ -56,5 +59,6 @@ pub use reader::{Reader, RunSummary};
 pub use record::Record;
 pub use recovery::RecoveryPlan;
 pub use segment::Segment;
+pub use stat::{Counts, RunStat, SegmentStat, StatReport, TypeStat, stat, stat_lone};
 pub use verify::{VerifyOptions, verify, verify_lone};
 pub use verify_report::{AffectedRun, Depth, Finding, LostEvent, SegmentReport, SegmentVerdict, Totals, VerifyReport};

@@ -106,8 +106,8 @@ struct Check {
     not_listed: u64,
     /// Findings of this segment whose type's name is looked up at its end: place, kind.
     unnamed: Vec<(usize, Kind)>,
-    /// The segment before: its number, and its origin where that could be worked out.
-    before: Option<(SegmentNumber, Option<(u64, [u8; 32])>)>,
+    /// The segment before: its number, and its origin length and digest. `None` where those could not be worked out.
+    before: Option<(SegmentNumber, (u64, [u8; 32]))>,
     /// The types at its end.
     types_before: Option<TypeTable>,
     events: u64,
@@ -213,7 +213,7 @@ impl Check {
 
     /// The link to the segment before.
     fn begin_segment(&mut self) {
-        let (Some(segment), Some((number, Some(origin)))) = (&self.segment, self.before) else { return };
+        let (Some(segment), Some((number, origin))) = (&self.segment, self.before) else { return };
         let Some(header) = &segment.header else { return };
         let adjoins = number.next() >= header.covers_from;
         if adjoins && let Some(link) = header.predecessor.filter(|link| *link != origin) {
@@ -233,7 +233,7 @@ impl Check {
             }
         }
         self.events += segment.events;
-        self.before = Some((segment.number, segment.origin));
+        self.before = segment.origin.map(|origin| (segment.number, origin));
         let first = segment.header.as_ref().map_or(0, |header| header.first_seq.get());
         if self.first_seq == 0 {
             self.first_seq = first;

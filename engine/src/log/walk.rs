@@ -2,15 +2,15 @@
 
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
-use crate::log::damage::{free_space, lost_between};
-use crate::log::piece::{Damage, FindingKind, LikelyFlip, Piece, Severity, Tail, TailVerdict};
+use crate::log::damage::free_space;
+use crate::log::piece::{Damage, FindingKind, Piece, Severity, Tail, TailVerdict};
 use crate::log::recovery::RecoveryPlan;
 use crate::log::segment::Segment;
 use crate::storage::{StorageFile, read_full_at};
 use crate::{Defect, DefectKind, Header, Kind, SegmentHeader, SegmentNumber, Seq, Verdict};
 use std::ops::Range;
 use std::sync::Arc;
-use taffrail_log_format::{SegmentKey, Step, TailScan, find_header, layout, likely_flipped_bit, padded_len, scan_tail};
+use taffrail_log_format::{SegmentKey, Step, TailScan, layout, scan_tail};
 
 /// What follows a segment.
 #[derive(Clone, Copy, Debug)]
@@ -63,21 +63,22 @@ enum Seen {
     Nothing,
 }
 
-struct Walk<'w, 'v> {
-    task: &'w Task,
-    visit: &'w mut Visit<'v>,
-    cursor: Cursor,
-    accounted: u64,
-    durable: u64,
+/// See the module.
+pub(crate) struct Walk<'w, 'v> {
+    pub(crate) task: &'w Task,
+    pub(crate) visit: &'w mut Visit<'v>,
+    pub(crate) cursor: Cursor,
+    pub(crate) accounted: u64,
+    pub(crate) durable: u64,
     /// Frames behind this offset are not events of the log.
-    limit: u64,
+    pub(crate) limit: u64,
     /// Up to here the rule has judged.
-    judged_to: Option<u64>,
-    verdict: TailVerdict,
+    pub(crate) judged_to: Option<u64>,
+    pub(crate) verdict: TailVerdict,
     /// Where the events end, and where the bytes behind them do.
-    end: Option<(u64, u64)>,
-    footer_seen: bool,
-    sealed: bool,
+    pub(crate) end: Option<(u64, u64)>,
+    pub(crate) footer_seen: bool,
+    pub(crate) sealed: bool,
 }
 
 /// Looks at a sealed segment's header and footer only. `None` where it has no good footer: then the frames tell.
@@ -135,11 +136,11 @@ impl<'w, 'v> Walk<'w, 'v> {
         (self.visit)(&Piece::Damage(damage))
     }
 
-    fn damage(&self, kind: DefectKind, range: Range<u64>) -> Damage {
+    pub(crate) fn damage(&self, kind: DefectKind, range: Range<u64>) -> Damage {
         Damage::new(kind, Some(self.task.name), range)
     }
 
-    fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0)];
         let len = read_full_at(&*self.task.file, range.start, &mut bytes)
             .map_err(|error| Error::io("cannot read the log", error).segment(self.task.name).offset(range.start))?;
@@ -147,7 +148,7 @@ impl<'w, 'v> Walk<'w, 'v> {
         Ok(bytes)
     }
 
-    fn due(&self) -> Option<Seq> {
+    pub(crate) fn due(&self) -> Option<Seq> {
         self.cursor.scanner.expected()
     }
 
@@ -279,7 +280,7 @@ impl<'w, 'v> Walk<'w, 'v> {
     }
 
     /// One set bit and nothing else: no remnant of a frame has fewer than two, so it was free space.
-    fn lone_bit(&self, range: Range<u64>) -> Result<Option<Damage>> {
+    pub(crate) fn lone_bit(&self, range: Range<u64>) -> Result<Option<Damage>> {
         let spot = free_space(&*self.task.file, self.task.name, range)?;
         Ok(spot.filter(|damage| damage.likely.is_some()))
     }
@@ -311,6 +312,8 @@ impl<'w, 'v> Walk<'w, 'v> {
         let gaps = self.cursor.scanner.gaps();
         let due = damage.lost.last().map(|range| gaps.skip(Seq::after(range.last))).or(self.due());
         self.accounted += data_end - offset;
+        // A seal whose header is good ends the segment, whatever became of its payload.
+        self.sealed |= header.is_some_and(|header| header.kind == Kind::SEAL);
         match next {
             Some((next, seq)) => {
                 self.cursor.scanner.resume_at(next, Some(self.cursor.scanner.gaps().skip(seq)));
@@ -323,147 +326,6 @@ impl<'w, 'v> Walk<'w, 'v> {
                 Ok(false)
             }
         }
-    }
-
-    /// Where reading goes on, and with which seq.
-    fn next_good(&mut self, kind: Option<DefectKind>, header: Option<Header>) -> Result<Option<(u64, Seq)>> {
-        let offset = self.cursor.scanner.offset();
-        let due = self.due();
-        if let (Some(kind), Some(header)) = (kind, header) {
-            let behind = offset + header.frame_len();
-            let next = if header.kind.takes_seq() { header.seq.next() } else { header.seq };
-            let late = due.is_some_and(|due| header.seq < due);
-            let early = matches!(self.task.ending, Ending::Successor(Some(first)) if header.seq > first);
-            match kind {
-                DefectKind::SeqJump if late || early => return Ok(Some((behind, due.unwrap_or(next)))),
-                DefectKind::SeqJump => return Ok(Some((offset, header.seq))),
-                DefectKind::PayloadCrc | DefectKind::RecordBody if late || early => {
-                    return Ok(Some((behind, due.unwrap_or(next))));
-                }
-                DefectKind::PayloadCrc | DefectKind::RecordBody => return Ok(Some((behind, next))),
-                _ => {}
-            }
-        }
-        self.find_plausible(offset, due)
-    }
-
-    /// The next proven header that can stand there: behind what is due, and with room for what is missing.
-    fn find_plausible(&self, offset: u64, due: Option<Seq>) -> Result<Option<(u64, Seq)>> {
-        let gaps = self.cursor.scanner.gaps();
-        let plausible = |at: u64, header: &Header| {
-            due.is_none_or(|due| {
-                let missing: u64 = lost_between(gaps, due, header.seq).iter().map(|range| range.count()).sum();
-                let room = (at - offset) / layout::frame::HEADER_LEN_BYTES as u64;
-                header.seq >= due && missing <= room
-            })
-        };
-        let mut from = offset + layout::FRAME_ALIGN_BYTES;
-        while from < self.limit {
-            let bytes = self.read(from..self.limit.min(from + Cursor::WINDOW_LEN_BYTES as u64))?;
-            let mut at = from;
-            while let Some((found, header)) = find_header(&self.task.key, &bytes, from, at) {
-                if plausible(found, &header) {
-                    return Ok(Some((found, header.seq)));
-                }
-                at = found + layout::FRAME_ALIGN_BYTES;
-            }
-            if from + bytes.len() as u64 >= self.limit || bytes.len() < layout::frame::HEADER_LEN_BYTES {
-                break;
-            }
-            let step = bytes.len() as u64 - layout::frame::HEADER_LEN_BYTES as u64;
-            from += step / layout::FRAME_ALIGN_BYTES * layout::FRAME_ALIGN_BYTES;
-        }
-        Ok(None)
-    }
-
-    /// Behind the last byte from here on that is not zero; the end of the file, where the segment has to be full.
-    fn data_end(&self, offset: u64) -> Result<u64> {
-        if matches!(self.task.ending, Ending::Successor(_)) {
-            return Ok(self.task.len_bytes);
-        }
-        let (mut end, mut from) = (offset, offset);
-        while from < self.task.len_bytes {
-            let bytes = self.read(from..self.task.len_bytes.min(from + Cursor::WINDOW_LEN_BYTES as u64))?;
-            if bytes.is_empty() {
-                break;
-            }
-            end = bytes.iter().rposition(|byte| *byte != 0).map_or(end, |last| from + last as u64 + 1);
-            from += bytes.len() as u64;
-        }
-        Ok(end.next_multiple_of(layout::FRAME_ALIGN_BYTES).min(self.task.len_bytes))
-    }
-
-    fn describe(
-        &self,
-        defect: Option<&Defect>,
-        header: Option<Header>,
-        range: Range<u64>,
-        next: Option<Seq>,
-    ) -> Result<Damage> {
-        let only_zeros = defect.is_none() && next.is_none();
-        let kind = match (defect, self.task.ending) {
-            (Some(defect), _) => defect.kind,
-            (None, Ending::Newest { .. }) if only_zeros => DefectKind::BelowWatermark,
-            (None, Ending::Successor(_)) if only_zeros => DefectKind::Truncated,
-            (None, _) => DefectKind::Hole,
-        };
-        let mut damage = self.damage(kind, range.clone());
-        damage = match defect {
-            Some(defect) => damage.saying(&*defect.expected, &*defect.found),
-            None => damage.saying(self.due().map_or_else(String::new, |due| format!("seq {due}")), "zeros"),
-        };
-        damage.header = header;
-        if matches!(kind, DefectKind::HeaderCrc | DefectKind::PayloadCrc) {
-            let longest = padded_len(layout::MAX_PAYLOAD_LEN_BYTES as u64);
-            let bytes = self.read(range.start..range.end.min(range.start + longest).max(range.start + 48))?;
-            if let Some(flip) = likely_flipped_bit(&self.task.key, range.start, &bytes) {
-                damage.is_likely = header.is_none();
-                damage.header = Some(flip.header);
-                damage.likely = Some(LikelyFlip { offset: flip.offset, found: flip.found, restored: flip.restored });
-            }
-        }
-        damage.lost = self.lost(&damage, next);
-        self.rename(&mut damage);
-        if self.verdict == TailVerdict::Ambiguous
-            && next.is_none()
-            && let Some(spot) = self.lone_bit(range)?
-        {
-            return Ok(Damage { severity: Severity::Damaged, ..spot });
-        }
-        Ok(damage)
-    }
-
-    /// The events that are lost between the one that is due and the next good one.
-    fn lost(&self, damage: &Damage, next: Option<Seq>) -> Vec<crate::log::piece::SeqRange> {
-        let Some(due) = self.due() else { return Vec::new() };
-        let next = next.or(match self.task.ending {
-            Ending::Successor(first) => first,
-            Ending::Newest { .. } if damage.range.start == layout::FIRST_FRAME && due.get() > self.durable => None,
-            Ending::Newest { .. } => {
-                let is_event = damage.header.is_none_or(|header| header.kind.takes_seq());
-                let at_least = if is_event && due.get() > self.durable && !self.footer_seen { due.get() } else { 0 };
-                Some(Seq::after(self.durable.max(at_least)))
-            }
-        });
-        next.map_or_else(Vec::new, |next| lost_between(self.cursor.scanner.gaps(), due, next))
-    }
-
-    /// Frames that are no events have names of their own.
-    fn rename(&self, damage: &mut Damage) {
-        let FindingKind::Defect(kind) = damage.kind else { return };
-        let frame_kind = damage.header.map(|header| header.kind);
-        let no_loss = damage.lost.is_empty();
-        let broken =
-            matches!(kind, DefectKind::HeaderCrc | DefectKind::PayloadCrc | DefectKind::Truncated | DefectKind::Hole);
-        let name = match frame_kind {
-            Some(Kind::FOOTER | Kind::SEAL) if broken => DefectKind::Footer,
-            Some(Kind::TYPE_TABLE) if broken => DefectKind::TypeTable,
-            None if broken && no_loss && damage.range.start == layout::FIRST_FRAME => DefectKind::TypeTable,
-            None if broken && no_loss && matches!(self.task.ending, Ending::Successor(Some(_))) => DefectKind::Footer,
-            None if broken && no_loss && self.footer_seen => DefectKind::Footer,
-            _ => kind,
-        };
-        damage.kind = FindingKind::Defect(name);
     }
 
     fn finish(mut self) -> Result<Walked> {

@@ -167,7 +167,7 @@ fn known_types(reader: &Reader) -> taffrail::Result<Vec<(String, Vec<String>)>> 
     known.sort();
     known.dedup();
     let own = (1..Kind::FIRST_USER.get()).filter_map(Kind::new).filter(|kind| kind.takes_seq());
-    known.extend(own.filter_map(|kind| kind.reserved_name()).map(|name| (name.to_owned(), Vec::new())));
+    known.extend(own.filter_map(Kind::reserved_name).map(|name| (name.to_owned(), Vec::new())));
     Ok(known)
 }
 

@@ -4,6 +4,7 @@ pub mod append;
 pub mod dump;
 pub mod input;
 pub mod mark;
+pub mod stat;
 pub mod verify;
 
 use clap::Subcommand;
@@ -21,6 +22,8 @@ pub enum Log {
     Dump(dump::Dump),
     /// Give the present position a name
     Mark(mark::Mark),
+    /// Count what the log holds, by type, run or segment
+    Stat(stat::Stat),
     /// Check every byte, and name what is lost
     Verify(verify::Verify),
 }
@@ -35,6 +38,7 @@ impl Log {
             Self::Append(append) => append.run(context),
             Self::Dump(dump) => dump.run(context),
             Self::Mark(mark) => mark.run(context),
+            Self::Stat(stat) => stat.run(context),
             Self::Verify(verify) => verify.run(context),
         }
     }

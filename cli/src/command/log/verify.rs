@@ -6,14 +6,13 @@ use taffrail::{
     VerifyOptions, VerifyReport, verify, verify_lone,
 };
 
-use crate::codes;
 use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
 use crate::locate::StoreKind;
 use crate::output::{Format, Output};
-use crate::problem::{Failure, Problem};
+use crate::problem::Failure;
 use crate::progress::Progress;
 use crate::store::Store;
 
@@ -74,7 +73,7 @@ impl Verify {
         let report = match store.location.kind {
             StoreKind::Directory => verify(&*store.disk, &options, &mut progress),
             StoreKind::Segment => verify_lone(store.segment_file()?, &options, &mut progress),
-            StoreKind::Bundle => return Err(no_bundle(&store)),
+            StoreKind::Bundle => return Err(store.no_bundle()),
         };
         drop(bar);
         let report = report.map_err(|error| store.problem(&error))?;
@@ -85,13 +84,6 @@ impl Verify {
         }
         Ok(exit)
     }
-}
-
-fn no_bundle(store: &Store) -> Failure {
-    Problem::new(codes::T0149, Exit::Usage, "this is neither a store's directory nor a segment file (*.seg)")
-        .at(store.location.path.display().to_string())
-        .hint("taffrail explain T0149")
-        .into()
 }
 
 fn exit(severity: Severity) -> Exit {

@@ -1,8 +1,8 @@
 //! Every bit of a log, flipped.
 
-use super::damage_kit::{Intact, Placed, intact, kinds, lost, number, ranges, store_of, verified};
+use super::damage_kit::{Intact, Placed, check, intact, kinds, lost, number, ranges, segment_name, store_of, verified};
 use crate::storage::{OpenMode, Storage};
-use crate::{SegmentNumber, Severity, VerifyReport};
+use crate::{Depth, SegmentNumber, Severity, VerifyReport};
 use taffrail_log_format::layout;
 
 /// Flips every bit of a file that has this remainder, verifies, and hands the report to the oracle.
@@ -20,7 +20,9 @@ fn flip_all(
         for bit in 0..8 {
             let flipped = byte ^ 1 << bit;
             file.write_at(offset, &[flipped]).unwrap();
-            let report = verified(store);
+            // The CRCs find it without the decoding; one in sixteen is decoded all the same.
+            let depth = if place % 32 < 2 { Depth::Decode } else { Depth::Frames };
+            let report = check(store, depth);
             oracle(offset, flipped, &report);
         }
         file.write_at(offset, &[*byte]).unwrap();
@@ -85,15 +87,27 @@ fn judge_other(intact: &VerifyReport, name: &str, offset: u64, report: &VerifyRe
             assert_eq!((kinds(report), report.severity), (vec!["FREE_SPACE"], Severity::Clean), "{}", tell());
         }
         // Hints: they are checked where they are used.
-        _ => assert_eq!(report, intact),
+        _ => assert_eq!((&report.findings, &report.segments), (&intact.findings, &intact.segments), "{}", tell()),
     }
     assert_eq!(report.totals.lost, 0, "{}", tell());
 }
 
 #[test]
 fn flip_every_bit() {
-    let log = intact(20 << 10, 70);
+    flip_every_bit_of(intact(11 << 10, 30), 11 << 10);
+}
+
+/// The same at twice the length: half a million flips, for the long run.
+#[test]
+#[ignore = "takes about a minute; `cargo test -p taffrail --all-features -- --ignored flip_every`"]
+fn flip_every_bit_of_64_kib() {
+    flip_every_bit_of(intact(20 << 10, 70), 24 << 10);
+}
+
+fn flip_every_bit_of(mut log: Intact, newest_len_bytes: usize) {
     assert_eq!(log.frames.len(), 3);
+    // Zeros are written ahead up to 64 KiB; fewer of them serve as well.
+    log.files.get_mut(&segment_name(3)).unwrap().truncate(newest_len_bytes);
     let clean = verified(&store_of(&log.files));
     assert_eq!((clean.severity, clean.findings.len()), (Severity::Clean, 0), "{clean:#?}");
     assert_eq!(clean.totals.events, log.last);

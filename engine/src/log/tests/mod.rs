@@ -3,7 +3,9 @@
 mod appending;
 mod damage_kit;
 mod flipping;
+mod lock_rot;
 mod model;
 mod reading;
+mod repairing;
 mod surgery;
 mod tails;

@@ -1,0 +1,235 @@
+use crate::error::{Error, Result};
+use crate::log::listing::Listing;
+use crate::log::lock::StoreLock;
+use crate::log::paths;
+use crate::log::quarantine::{ensure_dir, keep};
+use crate::log::recovery::distrust_cache;
+use crate::log::repair::plan::{RepairAction, RepairPlan, SegmentRepair, neighbours, open_or_guess};
+use crate::log::repair::rewrite::{Content, rewrite};
+use crate::log::repair::survey::Survey;
+use crate::storage::{OpenMode, Storage, write_all_at};
+use crate::{
+    Batch, ErrorKind, GapRange, GapReason, Gaps, Journal, Kind, LogId, OperatorAction, SegmentHeader, SegmentNumber,
+    Seq, TypeTable,
+};
+use serde::Serialize;
+use std::io;
+use std::sync::Arc;
+
+/// On whose word a plan is carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The plan's id or name, as it was shown.
+    pub plan: String,
+    /// The number of events that may be lost: exactly that of the plan.
+    pub accept_loss: u64,
+    /// Why.
+    pub reason: String,
+    /// Who, as far as the evidence goes: `uid:1000`.
+    pub actor: String,
+    /// How long to wait for the store's lock, in milliseconds.
+    pub lock_timeout_ms: u64,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The plan's id.
+    pub plan: String,
+    /// Where the originals are, relative to the store.
+    pub kept_in: String,
+    /// Seq of the operator event that tells of it.
+    pub event: u64,
+    /// Events that were lost.
+    pub lost: u64,
+}
+
+impl RepairPlan {
+    /// Carries the plan out: the originals go to quarantine first, each segment is replaced by one rename, and an operator
+    /// event tells of it. Safe to be interrupted anywhere: plan again and go on.
+    ///
+    /// # Errors
+    /// `Rejected` where the store is no longer what was planned for, or the authority does not cover the loss: nothing was
+    /// changed. `Locked`, `Io`.
+    pub fn apply(&self, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<Applied> {
+        self.check(authority)?;
+        let mut lock = StoreLock::open(Arc::clone(storage))?;
+        lock.acquire(authority.lock_timeout_ms)?;
+        distrust_cache(&**storage)?;
+        let again = RepairPlan::make(&**storage, self.mode)?;
+        if again.id != self.id {
+            let message = format!("the store has changed: plan {} is now {}", self.name(), again.name());
+            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail log repair"));
+        }
+        // Whoever comes after an interruption judges the tail anew.
+        lock.mark_held()?;
+        let directory = format!("{}/{}", paths::QUARANTINE, self.name());
+        if !self.is_empty() {
+            self.keep_originals(&**storage, &directory)?;
+            let listing = Listing::read(&**storage)?;
+            for repair in self.segments.iter().filter(|repair| repair.action != RepairAction::Cut) {
+                self.rewrite(&**storage, &listing, repair, &directory)?;
+            }
+            // The index names places in segments that are other files now.
+            remove_if_there(&**storage, paths::RUNS_INDEX)?;
+        }
+        lock.abandon();
+        drop(lock);
+        let event = self.tell(storage, authority, &directory)?;
+        Ok(Applied { plan: self.id.clone(), kept_in: directory, event, lost: self.lost })
+    }
+
+    fn check(&self, authority: &Authority) -> Result<()> {
+        let given = authority.plan.as_str();
+        if given.len() < 6 || !self.id.starts_with(given) {
+            let message = format!("plan {given} is not the one for this store now: that is {}", self.name());
+            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail log repair"));
+        }
+        if authority.accept_loss != self.lost {
+            let message = format!("the plan loses {} events, and {} were accepted", self.lost, authority.accept_loss);
+            return Err(Error::new(ErrorKind::Rejected, "T0402", message)
+                .hint(format!("if that is what you want: --accept-loss {}", self.lost)));
+        }
+        Ok(())
+    }
+
+    /// Copies every segment that will be changed, whole, and what the plan says of it.
+    fn keep_originals(&self, storage: &dyn Storage, directory: &str) -> Result<()> {
+        ensure_dir(storage, paths::QUARANTINE)?;
+        ensure_dir(storage, directory)?;
+        let needed = self.bytes_needed(storage)?;
+        let free = storage.free_bytes().map_err(|error| Error::io("cannot ask for free space", error))?;
+        if let Some(free) = free.filter(|free| *free < needed) {
+            let full = io::Error::new(io::ErrorKind::StorageFull, format!("{needed} bytes needed, {free} free"));
+            return Err(Error::io("not enough space for the originals and the new segments", full));
+        }
+        for repair in self.segments.iter().filter(|repair| repair.action == RepairAction::Rewrite) {
+            let number = number_of(repair)?;
+            let file = storage
+                .open(&paths::segment(number), OpenMode::Read)
+                .map_err(|error| Error::io("cannot open a segment", error).segment(number))?;
+            let len = file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error))?;
+            keep(storage, directory, &format!("segment-{:010}", number.get()), &*file, 0..len)?;
+        }
+        let manifest = serde_json::to_vec_pretty(self).unwrap_or_default();
+        let name = format!("{directory}/manifest.json");
+        let written = remove_if_there(storage, &name).map(|()| storage.open(&name, OpenMode::CreateNew))?;
+        written
+            .and_then(|file| write_all_at(&*file, 0, &manifest).and_then(|()| file.sync_all()))
+            .and_then(|()| storage.sync_dir(directory))
+            .map_err(|error| Error::io("cannot write the manifest", error))
+    }
+
+    fn bytes_needed(&self, storage: &dyn Storage) -> Result<u64> {
+        let mut needed = 0;
+        for (number, len) in Listing::read(storage)?.segments {
+            let changed = self.segments.iter().any(|repair| repair.segment == number.get());
+            needed += if changed { 2 * len } else { 0 };
+        }
+        Ok(needed)
+    }
+
+    fn rewrite(&self, storage: &dyn Storage, listing: &Listing, repair: &SegmentRepair, directory: &str) -> Result<()> {
+        let number = number_of(repair)?;
+        let log_id = LogId(parse_id(&self.log_id).unwrap_or_default());
+        let around = neighbours(storage, listing, log_id, number)?;
+        let behind = around.behind.and_then(|(_, origin)| origin);
+        let (old, survey) = match repair.action {
+            RepairAction::Replace => (None, None),
+            _ => {
+                let opened = open_or_guess(storage, listing, log_id, number)?;
+                let survey = Survey::read(&opened.segment)?;
+                (Some(opened.segment), Some(survey))
+            }
+        };
+        let mut header = match &old {
+            Some(segment) => segment.header.clone(),
+            None => around.header_of(number, 0)?,
+        };
+        header.generation += 1;
+        let (mut kept, types) = survey
+            .as_ref()
+            .map_or_else(|| (Vec::new(), TypeTable::new()), |survey| (survey.kept.clone(), survey.types.clone()));
+        if self.mode == crate::log::repair::plan::RepairMode::Tail
+            && let Some(first) = repair.removed.first()
+        {
+            kept.retain(|range| range.start < first.start);
+            kept.iter_mut().for_each(|range| range.end = range.end.min(first.start));
+        }
+        let recorded = survey.as_ref().map_or(&[][..], |survey| &survey.recorded);
+        let gaps = gaps(repair, recorded, directory)?;
+        let next_seq = next_seq(&header, survey.as_ref(), repair);
+        let origin = survey.as_ref().and_then(|survey| survey.origin).or(behind);
+        let content = Content { header, types: &types, gaps, kept: &kept, next_seq, origin };
+        rewrite(storage, old.as_ref(), &content)
+    }
+
+    /// Opens the store, which recovers its tail, and appends the operator event.
+    fn tell(&self, storage: &Arc<dyn Storage>, authority: &Authority, directory: &str) -> Result<u64> {
+        let journal = Journal::options().lock_timeout_ms(authority.lock_timeout_ms).open_on(Arc::clone(storage))?;
+        let detail = serde_json::json!({
+            "mode": self.mode, "kept_in": directory, "lost": self.lost, "segments": self.segments,
+        });
+        let action = OperatorAction {
+            verb: "repair".to_owned(),
+            plan: parse_digest(&self.id).unwrap_or_default(),
+            reason: authority.reason.clone(),
+            actor: authority.actor.clone(),
+            detail: detail.to_string(),
+        };
+        let mut batch = Batch::new();
+        batch.own(None, Kind::OPERATOR_ACTION, false, &action.encode());
+        let appended = journal.append(batch)?;
+        journal.close()?;
+        Ok(appended.last.get())
+    }
+}
+
+fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<()> {
+    match storage.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io(format_args!("cannot remove {name}"), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn number_of(repair: &SegmentRepair) -> Result<SegmentNumber> {
+    SegmentNumber::new(repair.segment).ok_or_else(|| Error::new(ErrorKind::Invalid, "T0190", "a plan names segment 0"))
+}
+
+fn next_seq(header: &SegmentHeader, survey: Option<&Survey>, repair: &SegmentRepair) -> Seq {
+    let gap_end = repair.gaps.last().map_or(header.first_seq, |(_, last)| Seq::after(*last));
+    match (survey, repair.removed.first()) {
+        // What follows a cut in the last group is gone, whether its frames were good or not.
+        (Some(_), Some(_)) if !repair.gaps.is_empty() => gap_end.max(survey.map_or(gap_end, |survey| survey.next_seq)),
+        (Some(survey), _) => survey.next_seq.max(gap_end),
+        (None, _) => gap_end,
+    }
+}
+
+/// What was recorded as absent before, and what is now.
+fn gaps(repair: &SegmentRepair, recorded: &[GapRange], directory: &str) -> Result<Gaps> {
+    let mut ranges = recorded.to_vec();
+    for (first, last) in &repair.gaps {
+        let removed = repair.removed.iter().find(|removed| removed.lost == Some((*first, *last)));
+        let digest = removed.and_then(|removed| parse_digest(&removed.digest)).unwrap_or_default();
+        ranges.push(GapRange {
+            first: Seq::new(*first).unwrap_or(Seq::FIRST),
+            last: Seq::new(*last).unwrap_or(Seq::FIRST),
+            reason: GapReason::Damaged,
+            digest,
+            kept_in: directory.to_owned(),
+        });
+    }
+    ranges.sort_by_key(|range| range.first);
+    Gaps::new(ranges).ok_or_else(|| Error::new(ErrorKind::Damaged, "T0308", "the absences of a segment overlap"))
+}
+
+fn parse_id(hexadecimal: &str) -> Option<[u8; 16]> {
+    u128::from_str_radix(hexadecimal, 16).ok().map(u128::to_be_bytes)
+}
+
+pub(super) fn parse_digest(hexadecimal: &str) -> Option<[u8; 32]> {
+    blake3::Hash::from_hex(hexadecimal).ok().map(|hash| *hash.as_bytes())
+}

@@ -1,0 +1,14 @@
+//! Taking damage out of a log: a plan that is made by reading only, and carrying it out.
+//!
+//! Good frames are kept byte for byte; what can not be read goes to quarantine with the whole original file, and a `Gaps`
+//! frame records what is absent. An operator event tells of it, and the original can be put back.
+
+mod apply;
+mod plan;
+mod rewrite;
+mod survey;
+mod undo;
+
+pub use apply::{Applied, Authority};
+pub use plan::{Removed, RepairAction, RepairMode, RepairPlan, SegmentRepair};
+pub use undo::UndoPlan;

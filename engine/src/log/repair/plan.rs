@@ -1,0 +1,320 @@
+use crate::error::{Error, Result};
+use crate::log::listing::Listing;
+use crate::log::quarantine::digest_of;
+use crate::log::recovery::RecoveryPlan;
+use crate::log::repair::survey::{Neighbours, Survey};
+use crate::log::segment::Segment;
+use crate::log::watermark;
+use crate::storage::{OpenMode, Storage};
+use crate::{ErrorKind, LogId, SegmentNumber, Seq, Verdict};
+use serde::Serialize;
+
+/// How far a repair goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepairMode {
+    /// The end of the newest segment only: what opening would cut, or damage in the last group of events.
+    Tail,
+    /// Every damaged place of the log.
+    Salvage,
+}
+
+/// What a repair does to a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepairAction {
+    /// Cut the tail, as opening would.
+    Cut,
+    /// Write it anew: good frames, and a record of what is absent.
+    Rewrite,
+    /// It is not there: put a segment in its place that records the absence.
+    Replace,
+}
+
+/// Bytes that a repair takes out of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// First byte.
+    pub start: u64,
+    /// How many bytes.
+    pub len_bytes: u64,
+    /// BLAKE3, in hexadecimal.
+    pub digest: String,
+    /// The first and the last seq that are lost there; `None` where none is.
+    pub lost: Option<(u64, u64)>,
+}
+
+/// What a repair does to one segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SegmentRepair {
+    /// The segment.
+    pub segment: u32,
+    /// What is done.
+    pub action: RepairAction,
+    /// Good events that are kept.
+    pub kept_events: u64,
+    /// Bytes that go to quarantine.
+    pub removed: Vec<Removed>,
+    /// Ranges of seqs that will be recorded as absent, first and last.
+    pub gaps: Vec<(u64, u64)>,
+    /// Events that are lost.
+    pub lost: u64,
+}
+
+/// What a repair would do. Made by reading only; carried out by [`RepairPlan::apply`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RepairPlan {
+    /// BLAKE3 over the plan and the bytes that it would take away, in hexadecimal; the first six digits are its name.
+    pub id: String,
+    /// The log.
+    pub log_id: String,
+    /// How far it goes.
+    pub mode: RepairMode,
+    /// The segments that it changes.
+    pub segments: Vec<SegmentRepair>,
+    /// Events that are lost: to be accepted by number.
+    pub lost: u64,
+    /// Bytes that are removed without loss: they were never acknowledged, or never meant anything.
+    pub torn_bytes: u64,
+}
+
+impl RepairPlan {
+    /// Looks at a store and plans its repair. A healthy store gets an empty plan.
+    ///
+    /// # Errors
+    /// `NotFound`; `Incompatible`; `Damaged` where this mode can not help, with the command that can; `Io`.
+    pub fn make(storage: &dyn Storage, mode: RepairMode) -> Result<RepairPlan> {
+        let listing = Listing::read(storage)?;
+        let log_id = log_id(storage, &listing)?;
+        let segments = match mode {
+            RepairMode::Tail => tail(storage)?.into_iter().collect(),
+            RepairMode::Salvage => salvage(storage, &listing, log_id)?,
+        };
+        let lost = segments.iter().map(|segment| segment.lost).sum();
+        let torn = |segment: &SegmentRepair| -> u64 {
+            let without_loss = segment.removed.iter().filter(|removed| removed.lost.is_none());
+            without_loss.map(|removed| removed.len_bytes).sum()
+        };
+        let torn_bytes = segments.iter().map(torn).sum();
+        let mut plan = RepairPlan { id: String::new(), log_id: log_id.to_string(), mode, segments, lost, torn_bytes };
+        let text = serde_json::to_vec(&plan).map_err(|error| {
+            Error::new(ErrorKind::Invalid, "T0190", format!("the plan can not be written down: {error}"))
+        })?;
+        plan.id = blake3::hash(&text).to_hex().to_string();
+        Ok(plan)
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The short name: the first six digits of the id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.id[..6.min(self.id.len())]
+    }
+}
+
+/// The log's id: from the newest readable segment, or from the watermark.
+fn log_id(storage: &dyn Storage, listing: &Listing) -> Result<LogId> {
+    for (number, _) in listing.segments.iter().rev() {
+        match Segment::open(storage, *number, OpenMode::Read) {
+            Ok(segment) => return Ok(segment.header.log_id),
+            Err(error) if error.kind() == ErrorKind::Damaged => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mark = watermark::read(storage)?.newest.map(|mark| mark.log_id);
+    mark.ok_or_else(crate::log::listing::no_store)
+}
+
+fn removed(segment: &Segment, start: u64, end: u64, lost: Option<(Seq, Seq)>) -> Result<Removed> {
+    let digest = blake3::Hash::from(digest_of(&*segment.file, start..end)?).to_hex().to_string();
+    let lost = lost.map(|(first, last)| (first.get(), last.get()));
+    Ok(Removed { start, len_bytes: end - start, digest, lost })
+}
+
+/// The end of the newest segment.
+fn tail(storage: &dyn Storage) -> Result<Option<SegmentRepair>> {
+    let plan = RecoveryPlan::make(storage)?;
+    let tail = &plan.tail;
+    let segment = Segment::open(storage, plan.segment, OpenMode::Read)?;
+    let kept_events = tail.batch_seq.count_before() + 1 - segment.header.first_seq.get();
+    let (bytes, lost) = match tail.verdict {
+        Verdict::End => return Ok(None),
+        Verdict::Damaged => {
+            return Err(plan
+                .refusal()
+                .unwrap_or_else(crate::log::listing::no_store)
+                .hint("taffrail log repair --mode salvage"));
+        }
+        Verdict::Torn => (plan.cut().unwrap_or(tail.batch_at..tail.batch_at), None),
+        // What can be seen of the group may have been acknowledged, so it counts as lost.
+        Verdict::Ambiguous => (tail.batch_at..tail.data_end.max(tail.bad_at), Some((tail.batch_seq, tail.expected))),
+    };
+    let removed = removed(&segment, bytes.start, bytes.end, lost)?;
+    let lost_count = removed.lost.map_or(0, |(first, last)| last - first + 1);
+    let (action, gaps) = match removed.lost {
+        None => (RepairAction::Cut, Vec::new()),
+        Some(range) => (RepairAction::Rewrite, vec![range]),
+    };
+    let number = plan.segment.get();
+    Ok(Some(SegmentRepair { segment: number, action, kept_events, removed: vec![removed], gaps, lost: lost_count }))
+}
+
+fn salvage(storage: &dyn Storage, listing: &Listing, log_id: LogId) -> Result<Vec<SegmentRepair>> {
+    let mark = watermark::read(storage)?.newest.filter(|mark| mark.log_id == log_id);
+    let newest = listing.newest().into_iter().chain(mark.map(|mark| mark.segment)).max();
+    let (Some((lowest, _)), Some(newest)) = (listing.segments.first(), newest) else { return Ok(Vec::new()) };
+    let covers_all = Segment::open(storage, *lowest, OpenMode::Read)
+        .is_ok_and(|segment| segment.header.covers_from == SegmentNumber::FIRST);
+    let mut repairs = Vec::new();
+    let mut number = if covers_all { *lowest } else { SegmentNumber::FIRST };
+    while number <= newest {
+        let durable = mark.map_or(0, |mark| mark.durable);
+        repairs.extend(salvage_segment(storage, listing, log_id, number, number == newest, durable)?);
+        number = number.next();
+    }
+    Ok(repairs)
+}
+
+fn salvage_segment(
+    storage: &dyn Storage,
+    listing: &Listing,
+    log_id: LogId,
+    number: SegmentNumber,
+    is_newest: bool,
+    durable: u64,
+) -> Result<Option<SegmentRepair>> {
+    if !listing.has(number) {
+        return missing(storage, listing, log_id, number, durable).map(Some);
+    }
+    let opened = open_or_guess(storage, listing, log_id, number)?;
+    if is_newest && opened.is_read {
+        let plan = tail_of(storage)?;
+        if let Some(plan) = plan.filter(|plan| matches!(plan.tail.verdict, Verdict::End | Verdict::Torn)) {
+            let survey = Survey::read(&opened.segment)?;
+            let damaged = survey.bad.iter().any(|bad| bad.lost.is_some() || bad.bytes.end <= plan.tail.batch_at);
+            if !damaged {
+                return tail(storage);
+            }
+        }
+    }
+    let survey = Survey::read(&opened.segment)?;
+    let end = end_of(&survey, storage, listing, number, is_newest, durable)?;
+    if opened.is_read && survey.bad.is_empty() && end == survey.next_seq && (survey.sealed || is_newest) {
+        return Ok(None);
+    }
+    let mut repair = SegmentRepair {
+        segment: number.get(),
+        action: RepairAction::Rewrite,
+        kept_events: survey.events,
+        removed: Vec::new(),
+        gaps: survey.bad.iter().filter_map(|bad| bad.lost).map(|(a, b)| (a.get(), b.get())).collect(),
+        lost: 0,
+    };
+    for bad in &survey.bad {
+        repair.removed.push(removed(&opened.segment, bad.bytes.start, bad.bytes.end, bad.lost)?);
+    }
+    if end > survey.next_seq {
+        repair.gaps.push((survey.next_seq.get(), end.count_before()));
+    }
+    repair.lost = repair.gaps.iter().map(|(first, last)| last - first + 1).sum();
+    Ok(Some(repair))
+}
+
+/// The recovery plan, where the tail can be judged at all.
+fn tail_of(storage: &dyn Storage) -> Result<Option<RecoveryPlan>> {
+    match RecoveryPlan::make(storage) {
+        Ok(plan) => Ok(Some(plan)),
+        Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The seq at which a segment has to end: where the next one begins; in the newest one, behind what was acknowledged.
+fn end_of(
+    survey: &Survey,
+    storage: &dyn Storage,
+    listing: &Listing,
+    number: SegmentNumber,
+    is_newest: bool,
+    durable: u64,
+) -> Result<Seq> {
+    if is_newest {
+        let judged = tail_of(storage)?.map_or(0, |plan| plan.tail.durable);
+        return Ok(survey.next_seq.max(Seq::after(durable.max(judged))));
+    }
+    let behind = neighbours(storage, listing, survey.header.log_id, number)?.behind;
+    Ok(behind.map_or(survey.next_seq, |(first, _)| survey.next_seq.max(first)))
+}
+
+/// A segment that is not there: everything between its neighbours is absent.
+fn missing(
+    storage: &dyn Storage,
+    listing: &Listing,
+    log_id: LogId,
+    number: SegmentNumber,
+    durable: u64,
+) -> Result<SegmentRepair> {
+    let around = neighbours(storage, listing, log_id, number)?;
+    let first = around.header_of(number, 1)?.first_seq;
+    let next = around.behind.map_or_else(|| Seq::after(durable), |(next, _)| next).max(first);
+    let gaps = if next > first { vec![(first.get(), next.count_before())] } else { Vec::new() };
+    let lost = gaps.iter().map(|(first, last)| last - first + 1).sum();
+    let action = RepairAction::Replace;
+    Ok(SegmentRepair { segment: number.get(), action, kept_events: 0, removed: Vec::new(), gaps, lost })
+}
+
+/// An open segment, with a header that was read, or worked out where it can not be.
+pub(super) struct Opened {
+    pub(super) segment: Segment,
+    pub(super) is_read: bool,
+}
+
+pub(super) fn open_or_guess(
+    storage: &dyn Storage,
+    listing: &Listing,
+    log_id: LogId,
+    number: SegmentNumber,
+) -> Result<Opened> {
+    match Segment::open(storage, number, OpenMode::Read) {
+        Ok(segment) if segment.header.log_id == log_id => Ok(Opened { segment, is_read: true }),
+        Ok(_) => Err(Error::new(ErrorKind::Damaged, "T0304", format!("segment {number} belongs to another log"))
+            .segment(number)
+            .hint("move the file away, then plan again: the segment is then repaired as a missing one")),
+        Err(error) if error.kind() == ErrorKind::Damaged && error.code() == "T0305" => {
+            let header = neighbours(storage, listing, log_id, number)?.header_of(number, 0)?;
+            let file = storage
+                .open(&crate::log::paths::segment(number), OpenMode::Read)
+                .map_err(|error| Error::io("cannot open a segment", error).segment(number))?;
+            let segment = Segment { header, defects: Vec::new(), file: file.into() };
+            Ok(Opened { segment, is_read: false })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the segments before and behind tell.
+pub(super) fn neighbours(
+    storage: &dyn Storage,
+    listing: &Listing,
+    log_id: LogId,
+    number: SegmentNumber,
+) -> Result<Neighbours> {
+    let open = |number: SegmentNumber| match Segment::open(storage, number, OpenMode::Read) {
+        Ok(segment) => Ok(Some(segment)),
+        Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
+        Err(error) => Err(error),
+    };
+    let before = number.previous().filter(|before| listing.has(*before)).map(open).transpose()?.flatten();
+    let before = before.map(|segment| segment.footer()).transpose()?.flatten();
+    let behind = Some(number.next()).filter(|behind| listing.has(*behind)).map(open).transpose()?.flatten();
+    Ok(Neighbours {
+        log_id,
+        before: before.map(|(_, footer)| (footer.next_seq, footer.time_max_ns, footer.origin)),
+        behind: behind.map(|segment| (segment.header.first_seq, segment.header.predecessor)),
+    })
+}

@@ -1,0 +1,200 @@
+use crate::error::{Error, Result};
+use crate::log::lock::StoreLock;
+use crate::log::paths;
+use crate::log::quarantine::{digest_of, ensure_dir, keep};
+use crate::log::query::Query;
+use crate::log::reader::Reader;
+use crate::log::recovery::distrust_cache;
+use crate::log::repair::apply::{Applied, Authority, parse_digest};
+use crate::storage::{OpenMode, Storage, read_full_at, write_all_at};
+use crate::{Batch, ErrorKind, Journal, Kind, OperatorAction, SegmentNumber, Seq};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A segment's file that an undo puts back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// The segment.
+    pub segment: u32,
+    /// The original, relative to the store.
+    pub from: String,
+    /// Its length in bytes.
+    pub len_bytes: u64,
+    /// BLAKE3 of the original, in hexadecimal.
+    pub digest: String,
+    /// BLAKE3 of the file that it replaces, in hexadecimal.
+    pub replaces: String,
+}
+
+/// What putting the originals of a repair back would do. Made by reading only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UndoPlan {
+    /// BLAKE3 over the plan, in hexadecimal; the first six digits are its name.
+    pub id: String,
+    /// Seq of the operator event that is undone.
+    pub event: u64,
+    /// The plan that it had carried out.
+    pub undoes: String,
+    /// Where its originals are.
+    pub kept_in: String,
+    /// The files that are put back.
+    pub segments: Vec<Restored>,
+}
+
+impl UndoPlan {
+    /// Plans the undo of a repair: of the operator event with this seq, or of the last one.
+    ///
+    /// # Errors
+    /// `NotFound` where there is nothing to undo; `Rejected` where that event can not be undone; as reading.
+    pub fn make(storage: &Arc<dyn Storage>, event: Option<Seq>) -> Result<UndoPlan> {
+        let (seq, action) = find(storage, event)?;
+        let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
+        let kept_in = detail["kept_in"].as_str().unwrap_or_default().to_owned();
+        let mut segments = Vec::new();
+        for repair in detail["segments"].as_array().into_iter().flatten() {
+            let number = repair["segment"].as_u64().and_then(|number| u32::try_from(number).ok());
+            let Some(number) = number.and_then(SegmentNumber::new) else { continue };
+            if repair["action"] == "rewrite" {
+                segments.push(restored(&**storage, &kept_in, number)?);
+            }
+        }
+        if segments.is_empty() {
+            let message = format!("what event {seq} did can not be undone: it rewrote no segment");
+            return Err(Error::new(ErrorKind::Rejected, "T0403", message).seq(seq.get()));
+        }
+        let undoes = blake3::Hash::from(action.plan).to_hex().to_string();
+        let mut plan = UndoPlan { id: String::new(), event: seq.get(), undoes, kept_in, segments };
+        let text = serde_json::to_vec(&plan).unwrap_or_default();
+        plan.id = blake3::hash(&text).to_hex().to_string();
+        Ok(plan)
+    }
+
+    /// The short name: the first six digits of the id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.id[..6.min(self.id.len())]
+    }
+
+    /// Puts the originals back. What they replace goes to quarantine in its turn.
+    ///
+    /// # Errors
+    /// `Rejected` where the store is no longer what was planned for; `Locked`, `Io`.
+    pub fn apply(&self, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<Applied> {
+        if authority.plan.len() < 6 || !self.id.starts_with(&authority.plan) {
+            let message = format!("plan {} is not the one for this store now: that is {}", authority.plan, self.name());
+            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail store undo"));
+        }
+        let directory = format!("{}/{}", paths::QUARANTINE, self.name());
+        // The event goes in first: once the damage is back, a damaged newest segment would refuse it.
+        let event = self.tell(storage, authority, &directory)?;
+        let mut lock = StoreLock::open(Arc::clone(storage))?;
+        lock.acquire(authority.lock_timeout_ms)?;
+        distrust_cache(&**storage)?;
+        lock.mark_held()?;
+        ensure_dir(&**storage, paths::QUARANTINE)?;
+        ensure_dir(&**storage, &directory)?;
+        for restored in &self.segments {
+            restored.put_back(&**storage, &directory)?;
+        }
+        let removed = storage.remove(paths::RUNS_INDEX);
+        removed
+            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+            .map_err(|error| Error::io("cannot remove runs.idx", error))?;
+        Ok(Applied { plan: self.id.clone(), kept_in: directory, event, lost: 0 })
+    }
+
+    fn tell(&self, storage: &Arc<dyn Storage>, authority: &Authority, directory: &str) -> Result<u64> {
+        let journal = Journal::options().lock_timeout_ms(authority.lock_timeout_ms).open_on(Arc::clone(storage))?;
+        let again = UndoPlan::make(storage, Seq::new(self.event))?;
+        if again.id != self.id {
+            let message = format!("the store has changed: plan {} is now {}", self.name(), again.name());
+            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail store undo"));
+        }
+        let detail = serde_json::json!({ "event": self.event, "kept_in": directory, "segments": self.segments });
+        let action = OperatorAction {
+            verb: "undo".to_owned(),
+            plan: parse_digest(&self.id).unwrap_or_default(),
+            reason: authority.reason.clone(),
+            actor: authority.actor.clone(),
+            detail: detail.to_string(),
+        };
+        let mut batch = Batch::new();
+        batch.own(None, Kind::OPERATOR_ACTION, false, &action.encode());
+        let appended = journal.append(batch)?;
+        journal.close()?;
+        Ok(appended.last.get())
+    }
+}
+
+impl Restored {
+    fn put_back(&self, storage: &dyn Storage, directory: &str) -> Result<()> {
+        let io_error = |error| Error::io("cannot put a segment back", error);
+        let Some(number) = SegmentNumber::new(self.segment) else { return Ok(()) };
+        let present = storage.open(&paths::segment(number), OpenMode::Read).map_err(io_error)?;
+        let len = present.len_bytes().map_err(io_error)?;
+        keep(storage, directory, &format!("segment-{:010}", number.get()), &*present, 0..len)?;
+        let original = storage.open(&self.from, OpenMode::Read).map_err(io_error)?;
+        let temporary = paths::segment_temporary(number);
+        let _nothing_there = storage.remove(&temporary);
+        let file = storage.open(&temporary, OpenMode::CreateNew).map_err(io_error)?;
+        let mut chunk = vec![0; 1 << 20];
+        let mut at = 0;
+        while at < self.len_bytes {
+            let read = read_full_at(&*original, at, &mut chunk).map_err(io_error)?;
+            if read == 0 {
+                break;
+            }
+            write_all_at(&*file, at, &chunk[..read]).map_err(io_error)?;
+            at += read as u64;
+        }
+        file.sync_all()
+            .and_then(|()| storage.rename(&temporary, &paths::segment(number)))
+            .and_then(|()| storage.sync_dir(paths::SEGMENTS))
+            .map_err(io_error)
+    }
+}
+
+/// The operator event to undo: the one asked for, or the last repair that has not been undone.
+fn find(storage: &Arc<dyn Storage>, event: Option<Seq>) -> Result<(Seq, OperatorAction)> {
+    let reader = Reader::open_on(Arc::clone(storage))?;
+    let mut query = Query::all().event_type("OperatorAction");
+    if let Some(seq) = event {
+        query = query.from(seq).until(seq.next());
+    }
+    let mut actions = reader.events(query)?;
+    let mut undone = Vec::new();
+    let mut repairs = Vec::new();
+    while let Some(record) = actions.next()? {
+        let Ok(action) = OperatorAction::decode(&record.payload) else { continue };
+        let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
+        match action.verb.as_str() {
+            "undo" => undone.extend(detail["event"].as_u64()),
+            "repair" => repairs.push((record.seq, action)),
+            _ => {}
+        }
+    }
+    repairs.retain(|(seq, _)| event.is_some() || !undone.contains(&seq.get()));
+    let found = repairs.pop();
+    found.ok_or_else(|| Error::new(ErrorKind::NotFound, "T0404", "there is no repair to undo"))
+}
+
+fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Result<Restored> {
+    let io_error = |error| Error::io("cannot read the quarantine", error);
+    let prefix = format!("segment-{:010}.", number.get());
+    let entries = storage.list(kept_in).map_err(io_error)?;
+    let entry = entries.into_iter().find(|entry| entry.name.starts_with(&prefix)).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "T0404", format!("the original of segment {number} is not in {kept_in}"))
+    })?;
+    let from = format!("{kept_in}/{}", entry.name);
+    let original = storage.open(&from, OpenMode::Read).map_err(io_error)?;
+    let present = storage.open(&paths::segment(number), OpenMode::Read).map_err(io_error)?;
+    let len = present.len_bytes().map_err(io_error)?;
+    let hexadecimal = |digest: [u8; 32]| blake3::Hash::from(digest).to_hex().to_string();
+    Ok(Restored {
+        segment: number.get(),
+        digest: hexadecimal(digest_of(&*original, 0..entry.len_bytes)?),
+        replaces: hexadecimal(digest_of(&*present, 0..len)?),
+        from,
+        len_bytes: entry.len_bytes,
+    })
+}
