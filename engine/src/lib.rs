@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod config;
 mod error;
+pub mod export;
 pub mod expr;
 #[cfg(feature = "tokio")]
 mod handle;

@@ -54,7 +54,7 @@ impl Blobs {
     /// `NotFound`; `Damaged` where the content is not what its name says (the sink has had it by then); `Io`.
     pub fn copy_to(&self, digest: &Digest, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<u64> {
         let file = open(&*self.storage, digest)?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "T0150", format!("there is no blob {digest}")).hint("taffrail log verify")
+            Error::new(ErrorKind::NotFound, "T0159", format!("there is no blob {digest}")).hint("taffrail log verify")
         })?;
         let copied = digest_of(&*file, sink);
         let (found, len_bytes) = copied.map_err(|error| Error::io(format_args!("cannot read blob {digest}"), error))?;

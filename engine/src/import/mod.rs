@@ -6,6 +6,7 @@
 //! goes on where it stopped.
 
 pub mod babysitter;
+pub mod jsonl;
 mod record;
 mod report;
 

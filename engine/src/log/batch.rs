@@ -81,6 +81,11 @@ impl Batch {
         self.add_run(RunRef { name: name.into(), expect, create: true, parent: None })
     }
 
+    /// Names a run that must not exist yet, and is made; `parent` is the run that it was made by or forked from.
+    pub fn run_from(&mut self, name: impl Into<String>, parent: Option<Seq>) -> BatchRun {
+        self.add_run(RunRef { name: name.into(), expect: Expect::New, create: true, parent })
+    }
+
     fn add_run(&mut self, run: RunRef) -> BatchRun {
         self.len_bytes += padded_len(run.name.len() as u64 + 16);
         self.runs.push(run);

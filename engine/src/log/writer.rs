@@ -6,6 +6,7 @@ use crate::log::head::Head;
 use crate::log::lock::{LockState, StoreLock};
 use crate::log::options::{Options, SyncPolicy};
 use crate::log::recovery::{RecoveryPlan, distrust_cache};
+use crate::log::restore::{self, Exact};
 use crate::log::run_index::RunTip;
 use crate::log::watermark::WatermarkFile;
 use crate::log::{create, paths};
@@ -85,6 +86,10 @@ impl Writer {
             closed: false,
         };
         writer.allocated = writer.file_len()?;
+        if writer.options.log_id.is_some() && restore::is_unfinished(&*writer.storage)? {
+            // What an interrupted restore leaves behind is cut, and the restore goes on with the same seqs.
+            writer.recovered = None;
+        }
         if writer.recovered.is_some() || !matches!(state, LockState::Clean { .. }) {
             writer.mark()?;
             writer.append_recovered()?;
@@ -435,14 +440,19 @@ impl Writer {
         Ok(headers)
     }
 
-    /// Takes encoded frames as part of the log.
-    fn accept(&mut self, batch: &Batch, planned: &[Planned<'_>], headers: &[Header], start: usize) -> Appended {
+    /// Takes encoded frames, which stand in the buffer from `start` on, as part of the log.
+    fn take(&mut self, planned: &[Planned<'_>], headers: &[Header], start: usize) {
         let mut at = start;
         for (frame, header) in planned.iter().zip(headers) {
             let bytes = &self.buffer[at..at + layout::frame::HEADER_LEN_BYTES];
             self.head.accept(header, bytes, &frame.payload);
             at += usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
         }
+    }
+
+    /// Takes a batch's frames, and tells where they are.
+    fn accept(&mut self, batch: &Batch, planned: &[Planned<'_>], headers: &[Header], start: usize) -> Appended {
+        self.take(planned, headers, start);
         let own = headers.len() - batch.drafts.len();
         let last = headers.last().map_or(Seq::FIRST, |header| header.seq);
         Appended {
@@ -451,6 +461,44 @@ impl Writer {
             revision: headers.last().map_or(0, |header| header.revision),
             durable: self.durable,
         }
+    }
+
+    /// Appends events whose seqs, runs and revisions have been checked to follow: a restore's. Returns their length in bytes.
+    pub(crate) fn place_exactly(&mut self, batch: &[Exact], kinds: &[Kind]) -> Result<u64> {
+        let planned: Vec<Planned<'_>> = batch
+            .iter()
+            .zip(kinds)
+            .map(|(event, kind)| Planned {
+                run: event.run,
+                revision: event.revision,
+                kind: *kind,
+                hint: event.hint,
+                time_ns: event.time_ns,
+                payload: (&event.payload).into(),
+            })
+            .collect();
+        let len: u64 = planned.iter().map(|frame| taffrail_log_format::padded_len(frame.payload.len() as u64)).sum();
+        if len > Batch::MAX_LEN_BYTES {
+            let message = format!("the batch takes {len} bytes; {} are the most", Batch::MAX_LEN_BYTES);
+            return Err(Error::new(ErrorKind::Invalid, "T0144", message));
+        }
+        self.mark()?;
+        self.make_room(len)?;
+        let start = self.buffer.len();
+        match self.encode(&planned) {
+            Ok(headers) => {
+                self.take(&planned, &headers, start);
+                Ok(len)
+            }
+            Err(error) => {
+                self.buffer.truncate(start);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn types(&self) -> &TypeTable {
+        &self.head.types
     }
 
     /// Whether appended frames may stay in memory for now.
@@ -556,12 +604,7 @@ impl Writer {
         };
         let planned = [frame(Kind::FOOTER, footer), frame(Kind::SEAL, footer_at.to_le_bytes().to_vec())];
         let headers = self.encode(&planned)?;
-        let mut at = 0;
-        for (frame, header) in planned.iter().zip(&headers) {
-            let bytes = &self.buffer[at..at + layout::frame::HEADER_LEN_BYTES];
-            self.head.accept(header, bytes, &frame.payload);
-            at += usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
-        }
+        self.take(&planned, &headers, 0);
         self.head.sealed = true;
         self.flush()?;
         let cut = self.head.segment.file.set_len(end);
