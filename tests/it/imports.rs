@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,6 +84,22 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     snapshot(directory).into_iter().filter(|(path, _)| is_file(path)).map(|(path, (.., bytes))| (path, bytes)).collect()
 }
 
+/// Every entry of a tree with its length and times; nothing is opened, and no link followed.
+fn times(directory: &Path) -> BTreeMap<PathBuf, [i64; 5]> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![directory.to_path_buf()];
+    while let Some(path) = left.pop() {
+        let metadata = path.symlink_metadata().expect("it is there");
+        if metadata.is_dir() {
+            left.extend(path.read_dir().expect("readable").map(|entry| entry.expect("readable").path()));
+        }
+        let len = i64::try_from(metadata.len()).expect("no giant");
+        let entry = [len, metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+        found.insert(path, entry);
+    }
+    found
+}
+
 fn is_event(path: &Path) -> bool {
     let parent = path.parent().and_then(Path::file_name);
     parent == Some(OsStr::new("journal")) && path.extension() == Some(OsStr::new("json"))
@@ -130,13 +146,15 @@ fn every_real_journal_is_imported_whole_once_and_comes_back_byte_for_byte() {
     assert_eq!(export(&store), before);
     assert_eq!(run(&store, &["log", "verify"], "").exit, Some(0));
 
-    let copy = Directory::new("restored").store();
-    let restored = run(&copy, &["log", "import", "--json", "-"], &before);
-    assert_eq!((restored.exit, restored.notes.as_str()), (Some(0), ""));
+    let restored = Directory::new("restored");
+    let copy = restored.store();
+    let answer = run(&copy, &["log", "import", "--json", "-"], &before);
+    assert_eq!((answer.exit, answer.notes.as_str()), (Some(0), ""));
     assert_eq!(export(&copy), before);
     assert_eq!(run(&copy, &["log", "verify"], "").exit, Some(0));
     // The whole is the same run by run as each directory on its own, whatever was imported before.
-    let together = Directory::new("together").store();
+    let directory = Directory::new("together");
+    let together = directory.store();
     import(&together, &data);
     let (one, all) = (content(&together), content(&store));
     let sorted = |content: &[(Option<String>, String, i64, Vec<u8>)]| {
@@ -187,12 +205,15 @@ fn a_hostile_source_is_data_and_nothing_outside_of_it_is_touched() {
     std::fs::write(journal.join("000004.bytes.json"), b"{\"type\":\"\xff\xfe\"}").expect("written");
     std::fs::write(
         journal.join("000005.ref.json"),
-        event("x", 1).replace("message", "resultRef").replace(":\"x\"", ":\"../../../secret\""),
+        event("x", 1)
+            .replace("PROCESS_LOG", "EFFECT_RESOLVED")
+            .replace("message", "resultRef")
+            .replace(":\"x\"", ":\"../../../secret\""),
     )
     .expect("written");
     let large = std::fs::File::create(journal.join("000006.large.json")).expect("a file");
     large.set_len(100 << 20).expect("100 MiB");
-    let before = snapshot(directory.path().join("source").as_path()).len();
+    let before = times(&source);
     let answer = run(&store, &["log", "import", source.to_str().expect("UTF-8")], "");
     assert_eq!((answer.exit, answer.notes.as_str()), (Some(0), ""), "{}", answer.data);
     assert!(answer.data.starts_with("imported 1 run, 5 events; "), "{}", answer.data);
@@ -210,7 +231,7 @@ fn a_hostile_source_is_data_and_nothing_outside_of_it_is_touched() {
     ] {
         assert!(codes.contains_key(code), "{code} {codes:?}");
     }
-    assert_eq!(snapshot(directory.path().join("source").as_path()).len(), before);
+    assert_eq!(times(&source), before);
     let kept: Vec<u64> = notes(&store, "files").iter().filter_map(|note| note["len_bytes"].as_u64()).collect();
     assert!(kept.contains(&(100 << 20)), "{kept:?}");
     assert!(!payloads(&store).iter().any(|payload| payload == b"not to be read"));
@@ -326,7 +347,8 @@ fn parts_and_wholes_of_a_log_go_into_other_stores() {
     assert!(payloads(&store).is_empty());
     import(&store, &source);
     let part = run(&store, &["log", "export", "--run", "second"], "");
-    let other = Directory::new("parts-other").store();
+    let other_directory = Directory::new("parts-other");
+    let other = other_directory.store();
     for added in [40, 0] {
         let answer = run(&other, &["log", "import", "--json", "-"], &part.data);
         let report: Value = serde_json::from_str(&answer.data).unwrap_or_else(|_| panic!("{answer:?}"));
@@ -340,7 +362,8 @@ fn parts_and_wholes_of_a_log_go_into_other_stores() {
     let empty = run(&store, &["log", "export", "..1"], "");
     assert_eq!((empty.exit, empty.data.lines().count()), (Some(0), 2));
     let cut = &whole[..whole.len() / 2];
-    let copy = Directory::new("parts-copy").store();
+    let copy_directory = Directory::new("parts-copy");
+    let copy = copy_directory.store();
     let answer = run(&copy, &["--json", "log", "import", "-"], cut);
     assert_eq!((answer.exit, answer.error()["code"].as_str()), (Some(2), Some("T0161")));
     assert_eq!(run(&copy, &["log", "import", "-"], &whole).exit, Some(0));
