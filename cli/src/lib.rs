@@ -16,8 +16,11 @@ pub mod line;
 pub mod locate;
 pub mod network;
 pub mod output;
+pub mod plan;
 pub mod problem;
 pub mod progress;
+#[cfg(test)]
+mod reference;
 pub mod run_names;
 pub mod settings;
 pub mod store;

@@ -282,6 +282,24 @@ impl Output {
         }
     }
 
+    /// Asks a person, on standard error, and returns the answer without the blanks around it. `None` where nobody is there to
+    /// answer: no terminal, or a format for programs.
+    ///
+    /// # Errors
+    /// [`OutputError`]: what was written so far is shown before the question.
+    pub fn ask(&mut self, question: &str) -> Result<Option<String>, OutputError> {
+        if self.style.format != Format::Human || !self.notes.terminal || !io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        self.flush()?;
+        let text = Line::new().tone(Tone::Hint, question).render(self.notes.color(self.style.color));
+        self.notes.writer.write_all(text.as_bytes())?;
+        self.notes.writer.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(Some(answer.trim().to_owned()))
+    }
+
     /// Writes `warning: ...` as a note.
     pub fn warning(&mut self, text: &str) {
         self.note(Line::new().tone(Tone::Warning, "warning").plain(": ").plain(text));

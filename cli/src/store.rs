@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use taffrail::config::StoreConfig;
+use taffrail::nearest::nearest;
 use taffrail::storage::{Disk, OpenMode, Storage, StorageFile};
 use taffrail::{Error, Journal, Options, Reader};
 
@@ -119,6 +120,24 @@ impl Store {
         let problem = translate::engine(&self.location.path, error);
         let hint = problem.hint.as_deref().map(|hint| self.naming_store(hint));
         Problem { hint, ..problem }
+    }
+
+    /// An error of the engine about a run; where there is no such run, with the names that are near.
+    #[must_use]
+    pub fn problem_of_run(&self, run: &str, error: &Error) -> Problem {
+        let problem = self.problem(error);
+        if error.code() != codes::T0141.as_str() {
+            return problem;
+        }
+        // The names are an extra: where they cannot be read, the error is told without them.
+        let runs = self.reader().ok().and_then(|reader| reader.runs().ok()).unwrap_or_default();
+        let names: Vec<&str> = runs.values().filter_map(|run| run.name.as_deref()).collect();
+        let near = nearest(run, names);
+        if near.is_empty() {
+            return problem;
+        }
+        let message = format!("{}; the nearest: {}", problem.message, near.join(", "));
+        Problem { message, ..problem }.with("nearest", near)
     }
 
     /// A command on this store, as it has to be typed: with `-s` where this one had it.

@@ -67,12 +67,12 @@ pub fn scan_tail(
     let bad_at = scanner.offset();
     let expected = scanner.expected()?;
     let rest = bytes.get(at(bad_at)..).unwrap_or_default();
-    let data_len = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let data_len = data_len(rest);
     let hole = || {
         Defect::new(DefectKind::Hole, bad_at, "a frame", format!("zeros, and data up to {}", bad_at + data_len as u64))
     };
     let defect = defect.or_else(|| (data_len > 0).then(hole));
-    durable = durable.max(durable_behind(&scanner, rest, expected));
+    durable = durable.max(durable_behind(&scanner, rest, data_len, expected));
     let header_at = match header {
         None => HeaderAt::Invalid,
         Some(header) if header.seq == expected => HeaderAt::Expected,
@@ -109,13 +109,26 @@ pub fn scan_tail(
     })
 }
 
+/// Length without the zeros at the end. Preallocated space makes these many; pieces that are all zero are passed over whole.
+fn data_len(bytes: &[u8]) -> usize {
+    const PIECE_LEN_BYTES: usize = 256;
+    let mut rest = bytes;
+    while let Some((before, piece)) = rest.split_last_chunk::<PIECE_LEN_BYTES>()
+        && piece.iter().fold(0, |all, byte| all | byte) == 0
+    {
+        rest = before;
+    }
+    rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
 /// The highest durable seq that a proven header behind X tells of. `rest` begins at X. A header counts only if its seq
-/// could stand there: behind n, and not further than frames fit in between.
-fn durable_behind(scanner: &Scanner, rest: &[u8], expected: Seq) -> u64 {
+/// could stand there: behind n, and not further than frames fit in between. No header ends with a zero, so none reaches
+/// behind the data.
+fn durable_behind(scanner: &Scanner, rest: &[u8], data_len: usize, expected: Seq) -> u64 {
     let reach = expected.get().saturating_add(rest.len() as u64 / frame_layout::HEADER_LEN_BYTES as u64);
     let mut durable = 0;
     let mut position = 0;
-    while let Some(raw) = rest.get(position..).and_then(RawHeader::new) {
+    while let Some(raw) = rest[..data_len].get(position..).and_then(RawHeader::new) {
         if let Some(header) = raw.proven(scanner.key(), scanner.offset() + position as u64)
             && header.seq > expected
             && header.seq.get() <= reach

@@ -29,6 +29,8 @@ fn commands_refuse_what_they_cannot_use_and_touch_nothing() {
         (&["log", "dump", "--at", "before:publish"], 1, "T0146", "step"),
         (&["log", "verify", "-o", "hex"], 2, "T0107", "hex"),
         (&["log", "append", "--run", "other", "--type", "t", "1"], 1, "T0141", "other"),
+        (&["log", "append", "--run", "nihgtly", "--type", "t", "1"], 1, "T0141", "the nearest: nightly"),
+        (&["log", "mark", "here", "--run", "nightl"], 1, "T0141", "the nearest: nightly"),
         (&["log", "append", "--run", "nightly", "--type", "T", "1"], 2, "T0142", "type"),
         (&["log", "append", "--create", "--run", " ", "--type", "t", "1"], 2, "T0142", "run"),
         (&["log", "append", "--run", "nightly", "--type", "t", "{\"a\":}"], 2, "T0147", "not JSON"),

@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::panic,
     reason = "the tests look at stores from outside, with files and threads of their own"
 )]
 
@@ -12,3 +13,5 @@ mod imports;
 mod kit;
 mod processes;
 mod reading_only;
+mod readme;
+mod repair;

@@ -108,6 +108,13 @@ pub(crate) fn next_segment(
             .hint("taffrail log verify"));
     };
     let number = sealed.number.next();
+    let taken = storage.entry(&paths::segment(number));
+    if taken.map_err(|error| Error::io("cannot look for the next segment", error).segment(number))?.is_some() {
+        // Publishing renames over whatever bears the name.
+        let message =
+            format!("segment {number} is there already, but segment {} was taken for the newest", sealed.number);
+        return Err(Error::new(ErrorKind::Damaged, "T0304", message).segment(number).hint("taffrail log verify"));
+    }
     let header = SegmentHeader {
         format_version: layout::FORMAT_VERSION,
         reader_floor: layout::FORMAT_VERSION,

@@ -34,6 +34,11 @@ impl Slot {
     fn call(&self) -> MutexGuard<'_, Call> {
         self.call.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn answer(&self, answer: Answer) {
+        *self.call() = Call::Done(Box::new(answer));
+        self.called.notify_one();
+    }
 }
 
 /// A batch in the queue.
@@ -49,11 +54,20 @@ impl Pending {
     }
 
     /// Gives the waiter its answer; a failure takes the batch along.
-    pub(crate) fn answer(self, result: Result<Appended>) {
-        let Pending { batch, slot } = self;
-        let answer = result.map_err(|error| AppendError { error, batch });
-        *slot.call() = Call::Done(Box::new(answer));
-        slot.called.notify_one();
+    pub(crate) fn answer(mut self, result: Result<Appended>) {
+        let batch = std::mem::take(&mut self.batch);
+        self.slot.answer(result.map_err(|error| AppendError { error, batch }));
+    }
+}
+
+impl Drop for Pending {
+    /// Where the leader has panicked, the waiters would sleep for ever.
+    fn drop(&mut self) {
+        let is_open = matches!(*self.slot.call(), Call::Idle | Call::Asleep | Call::Wake);
+        if is_open {
+            let batch = std::mem::take(&mut self.batch);
+            self.slot.answer(Err(AppendError { batch, ..lost() }));
+        }
     }
 }
 
@@ -188,4 +202,23 @@ impl<'a> Ticket<'a> {
 fn lost() -> AppendError {
     let error = Error::new(ErrorKind::Poisoned, "T0310", "the batch's answer was lost in a panic of another thread");
     AppendError { error, batch: Batch::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_that_panics_answers_those_who_wait() {
+        // The batches that a leader had taken were dropped with its stack, and their waiters slept for ever.
+        let group = Group::default();
+        let slot = group.push(Batch::new()).0;
+        *slot.call() = Call::Asleep;
+        drop(group.take_lead());
+        group.leave_lead();
+        let call = slot.call();
+        assert!(
+            matches!(&*call, Call::Done(answer) if (**answer).as_ref().is_err_and(|failed| failed.error.code() == "T0310"))
+        );
+    }
 }

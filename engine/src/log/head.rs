@@ -1,11 +1,15 @@
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
 use crate::log::listing::Listing;
+use crate::log::paths;
 use crate::log::position::Position;
 use crate::log::run_index::RunIndex;
+use crate::log::run_index_file::frame_is_there;
 use crate::log::segment::Segment;
-use crate::storage::{OpenMode, Storage};
-use crate::{ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable};
+use crate::storage::{OpenMode, Storage, read_full_at};
+use crate::{
+    DefectKind, ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable,
+};
 use taffrail_log_format::{Step, layout};
 
 /// What a writer knows of the end of the log: where it is, which types and runs there are.
@@ -38,6 +42,28 @@ impl Head {
         head.sealed = head.ends_with_seal()?;
         head.catch_up(storage, end)?;
         Ok(head)
+    }
+
+    /// The last event before the position; 0 for none.
+    pub(crate) fn seq(&self) -> u64 {
+        self.position.next_seq.count_before()
+    }
+
+    /// Whether nothing follows: no frame behind the position, and behind a sealed segment no other one.
+    pub(crate) fn is_end(&self, storage: &dyn Storage) -> Result<bool> {
+        let number = self.position.segment;
+        let io = |error| Error::io("cannot look behind the end of the log", error).segment(number);
+        let mut behind = [0; layout::frame::HEADER_LEN_BYTES];
+        read_full_at(&*self.segment.file, self.position.offset, &mut behind).map_err(io)?;
+        if behind.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        Ok(!self.sealed || storage.entry(&paths::segment(number.next())).map_err(io)?.is_none())
+    }
+
+    /// Whether the frame before the position is still the one that was read or written there.
+    pub(crate) fn is_still_there(&self) -> Result<bool> {
+        frame_is_there(&*self.segment.file, self.log_id(), &self.position)
     }
 
     /// Throws the run index away and reads the whole log's footers again.
@@ -87,10 +113,9 @@ impl Head {
             .hint("taffrail log verify"))
     }
 
-    /// Reads the rest of a sealed segment: its footer, if that is good and nothing but the footer is needed; else its frames.
+    /// Reads the rest of a sealed segment: its footer, which tells of all of it, or its frames where that is not good.
     fn finish_sealed(&mut self) -> Result<()> {
-        if self.position.offset == layout::FIRST_FRAME
-            && let Some((_, footer)) = self.segment.footer()?
+        if let Some((_, footer)) = self.segment.footer()?
             && let Some(runs) = &footer.runs
         {
             self.runs.absorb(self.position.segment, runs);
@@ -151,6 +176,13 @@ impl Head {
                 Step::Bad { defect, header } => {
                     self.footer = None;
                     if !cursor.skip_bad(defect.kind, header)? {
+                        return Ok(());
+                    }
+                }
+                // A hole: a sealed segment has no free space.
+                Step::Free if !strict => {
+                    self.footer = None;
+                    if !cursor.skip_bad(DefectKind::HeaderCrc, None)? {
                         return Ok(());
                     }
                 }

@@ -1,13 +1,13 @@
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::batch::{AppendError, Appended, Batch, Expect};
 use crate::log::group::{Group, Pending, Ticket};
 use crate::log::options::{Options, SyncPolicy};
 use crate::log::writer::{Writer, no_run};
 use crate::storage::{Disk, Storage};
-use crate::{Kind, LogId, Mark, RunOpened, Seq, TypeEntry};
+use crate::{ErrorKind, Kind, LogId, Mark, RunOpened, Seq, TypeEntry};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A store, open for appending. Cheap to share: appends from many threads share writes and syncs.
 ///
@@ -128,7 +128,10 @@ impl Journal {
                 writer.publish();
             }
         }
-        writer.end()
+        // The group is as durable as the policy promises. If LOCK can not be written, it says that somebody writes, and the
+        // next holder recovers; to report the group as failed would have callers append it twice.
+        let _next_holder_recovers = writer.end();
+        Ok(())
     }
 
     /// Under [`SyncPolicy::Interval`]: syncs if the interval is over. To be called now and then; the async handle does.
@@ -175,14 +178,20 @@ impl Journal {
         writer.begin()?;
         let value = act(&mut writer);
         self.durable.fetch_max(writer.durable(), Ordering::AcqRel);
-        let ended = if writer.poison().is_none() { writer.end() } else { Ok(()) };
-        value.and_then(|value| ended.map(|()| value))
+        if writer.poison().is_none() {
+            let _next_holder_recovers = writer.end();
+        }
+        value
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
-        // A panic while the writer was at work is a bug of ours; its buffer may hold half a batch, which encoding never
-        // lets reach the file, so going on is safe and poisoning the process is not needed.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        // A panic while the writer was at work is a bug of ours; its buffer may hold half a batch.
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            let mut writer = poisoned.into_inner();
+            let message = "another thread panicked while it appended: open the store again";
+            writer.fail(Error::new(ErrorKind::Poisoned, "T0310", message));
+            writer
+        })
     }
 
     /// Where the store is.
@@ -231,7 +240,7 @@ impl Journal {
                 Ok(Run { journal: self, name: name.to_owned(), number, last: number, revision })
             }
             // Somebody else has made it meanwhile.
-            Err(failed) if failed.error.kind() == crate::ErrorKind::Conflict => self.run(name),
+            Err(failed) if failed.error.kind() == ErrorKind::Conflict => self.run(name),
             Err(failed) => Err(failed.error),
         }
     }
@@ -250,7 +259,7 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Ok(writer) = self.writer.get_mut() else { return };
         // Whoever needs to know calls close; what was acknowledged is durable without it.
         let _unknowable_here = if writer.is_closed() { Ok(()) } else { writer.close() };
     }

@@ -33,6 +33,7 @@ mod run_index;
 mod run_index_file;
 mod segment;
 mod segment_check;
+mod settle;
 mod stat;
 mod survey;
 #[cfg(test)]

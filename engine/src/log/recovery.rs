@@ -136,8 +136,11 @@ impl RecoveryPlan {
                 })
             }
         };
+        // Up to the root's own name: whoever made the store may have been stopped before that was durable.
         file.sync_all()
             .and_then(|()| storage.sync_dir(paths::SEGMENTS))
+            .and_then(|()| storage.sync_dir(""))
+            .and_then(|()| storage.sync_parent())
             .map_err(|error| Error::io("cannot sync the newest segment", error).segment(number))?;
         Ok(recovered)
     }
@@ -251,5 +254,11 @@ fn scan(segment: &Segment, mark: Option<Watermark>) -> Result<(u64, TailScan)> {
     bytes.truncate(read);
     let tail = scan_tail(scanner, &bytes, durable, |_| {});
     let tail = tail.ok_or_else(|| Error::new(ErrorKind::Invalid, "T0190", "scanning began without a seq"))?;
+    if tail.bad_at == layout::FIRST_FRAME {
+        // A segment has no name before its type table is durable, so this is no tear, whatever it looks like.
+        let message = "the segment's type table is damaged";
+        let error = Error::new(ErrorKind::Damaged, "T0305", message).segment(number).offset(tail.bad_at);
+        return Err(error.hint("taffrail log verify"));
+    }
     Ok((start, tail))
 }

@@ -80,7 +80,10 @@ impl RunIndex {
         }
         let Some(base) = &self.base else { return Ok(None) };
         for record in base.records_of(name_hash(name))? {
-            if name_of(storage, &record)?.as_deref() == Some(name) {
+            // An opening that can not be read may be this one: the footers tell. To take it for another run's would open the
+            // run a second time.
+            let Some(opened) = name_of(storage, &record)? else { return Err(base.spoiled_run(record.run)) };
+            if opened == name {
                 let tip = RunTip { run: record.run, revision: record.revision, last: record.last };
                 return Ok(Some(self.tips.get(&record.run).copied().unwrap_or(tip)));
             }

@@ -138,6 +138,13 @@ impl IndexFile {
         records.map(|(chunk, number)| Record::decode(chunk, self.log_id).ok_or_else(|| self.spoiled(number))).collect()
     }
 
+    /// The error for a record that does not lead to its run's opening.
+    pub(crate) fn spoiled_run(&self, run: Seq) -> Error {
+        Error::new(crate::ErrorKind::Damaged, "T0313", format!("runs.idx does not lead to the opening of run {run}"))
+            .seq(run.get())
+            .hint("delete runs.idx: it is a hint, and is made again from the log")
+    }
+
     fn spoiled(&self, number: u64) -> Error {
         Error::new(crate::ErrorKind::Damaged, "T0313", format!("record {number} of runs.idx is damaged"))
             .offset(self.records_at + number * RECORD_LEN_BYTES as u64)

@@ -107,11 +107,20 @@ impl SegmentCheck {
         found
     }
 
+    /// Whether this is not the segment as it was appended to, but what a repair made of it.
+    fn is_rewritten(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| header.generation > 0)
+    }
+
     fn type_table(&mut self, frame: &Frame<'_>, payload: &[u8], before: Option<&TypeTable>) -> Option<Damage> {
         let finding = self.finding(DefectKind::TypeTable, frame);
         match TypeTable::decode(payload) {
             Ok(table) => {
-                let differs = before.is_some_and(|before| *before != table);
+                let differs = before.is_some_and(|before| match self.is_rewritten() {
+                    // What was registered further on is in the table that a rewrite begins with.
+                    true => before.rows().any(|(kind, entry)| table.get(kind) != Some(entry)),
+                    false => *before != table,
+                });
                 self.types = table;
                 differs.then(|| finding.saying("the types at the end of the segment before", "others"))
             }
@@ -130,6 +139,7 @@ impl SegmentCheck {
                 Some(finding.saying("a registration", malformed.to_string()))
             }
             Ok(registered) => match self.types.register(registered) {
+                Err(known) if self.is_rewritten() && self.types.get(known.kind) == Some(&known.entry) => None,
                 Err(refused) if self.types_complete => {
                     Some(finding.saying("a new type and the next kind", format!("kind {}", refused.kind.get())))
                 }

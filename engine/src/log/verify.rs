@@ -4,14 +4,14 @@ use crate::error::Result;
 use crate::log::damage::free_space;
 use crate::log::inspector::{Inspected, Inspector};
 use crate::log::paths;
-use crate::log::piece::{Damage, Piece, Severity, TailVerdict};
+use crate::log::piece::{Damage, Piece, SeqRange, Severity, TailVerdict};
 use crate::log::run_check::RunCheck;
 use crate::log::segment_check::SegmentCheck;
 use crate::log::survey::{Role, Survey, SurveyedFile};
 use crate::log::verify_report::{Depth, Finding, LostEvent, SegmentReport, SegmentVerdict, Totals, VerifyReport};
 use crate::storage::{OpenMode, Storage, StorageFile};
 use crate::{DefectKind, Kind, RunOpened, SegmentNumber, TypeTable};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use taffrail_log_format::layout;
 
@@ -102,6 +102,9 @@ struct Check {
     segment: Option<SegmentCheck>,
     segments: BTreeMap<SegmentNumber, SegmentReport>,
     runs: RunCheck,
+    /// Recorded absences that the walk has not come to yet, ascending: a segment lists all of its own at its front.
+    gaps_ahead: VecDeque<SeqRange>,
+    absences: Vec<SeqRange>,
     findings: Vec<Finding>,
     not_listed: u64,
     /// Findings of this segment whose type's name is looked up at its end: place, kind.
@@ -126,6 +129,8 @@ impl Check {
             segment: None,
             segments: reports.collect(),
             runs: RunCheck::new(is_lone || depth == Depth::Chain),
+            gaps_ahead: VecDeque::new(),
+            absences: Vec::new(),
             findings: Vec::new(),
             not_listed: 0,
             unnamed: Vec::new(),
@@ -174,6 +179,7 @@ impl Check {
             }
             Piece::Frame(frame) => {
                 self.offset = frame.end();
+                self.pass_gaps(frame.header.seq.get());
                 let Some(segment) = &mut self.segment else { return };
                 let found = segment.frame(frame, self.types_before.as_ref());
                 let segment_name = segment.name;
@@ -188,7 +194,9 @@ impl Check {
                     self.runs.footer(&frame.payload());
                 }
             }
-            Piece::Gap(range) => self.runs.absent(range.last.get() - range.first.get() + 1),
+            Piece::Gap(range) => {
+                self.gaps_ahead.push_back(SeqRange { first: range.first.get(), last: range.last.get() });
+            }
             Piece::Skimmed(footer) => {
                 if let Some(segment) = &mut self.segment {
                     (segment.events, segment.sealed) = (footer.events, true);
@@ -211,6 +219,15 @@ impl Check {
         }
     }
 
+    /// Counts the recorded absences before a seq.
+    fn pass_gaps(&mut self, seq: u64) {
+        while let Some(gap) = self.gaps_ahead.front().copied().filter(|gap| gap.first < seq) {
+            self.gaps_ahead.pop_front();
+            self.absences.push(gap);
+            self.runs.absent(gap.count());
+        }
+    }
+
     /// The link to the segment before.
     fn begin_segment(&mut self) {
         let (Some(segment), Some((number, origin))) = (&self.segment, self.before) else { return };
@@ -224,6 +241,7 @@ impl Check {
     }
 
     fn end_segment(&mut self) {
+        self.pass_gaps(u64::MAX);
         let Some(segment) = self.segment.take() else { return };
         for (place, kind) in std::mem::take(&mut self.unnamed) {
             let name = kind.reserved_name().map(str::to_owned);
@@ -323,6 +341,7 @@ impl Check {
             segments: self.segments.into_values().collect(),
             findings: self.findings,
             findings_not_listed: self.not_listed,
+            absences: self.absences,
             tail: inspected.tail.clone(),
             affected_runs: runs.affected,
             lost_without_run: runs.lost_without_run,

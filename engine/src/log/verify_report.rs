@@ -165,6 +165,8 @@ pub struct VerifyReport {
     pub findings: Vec<Finding>,
     /// Findings beyond the most that are listed. The sums count them.
     pub findings_not_listed: u64,
+    /// The seqs that are absent, and recorded as such, ascending.
+    pub absences: Vec<SeqRange>,
     /// How the newest segment ends; `None` where it is missing.
     pub tail: Option<Tail>,
     /// Runs that have lost events, ascending by number.

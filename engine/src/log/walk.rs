@@ -244,13 +244,15 @@ impl<'w, 'v> Walk<'w, 'v> {
             self.settle(verdict, tail.batch_at, tail.data_end);
             return Ok(());
         }
-        match tail.verdict {
+        // A segment has no name before its type table is durable: without one it is neither at its end nor torn.
+        let verdict = if tail.bad_at == layout::FIRST_FRAME { Verdict::Damaged } else { tail.verdict };
+        match verdict {
             Verdict::End => self.settle(TailVerdict::End, tail.bad_at, tail.bad_at),
             Verdict::Torn => self.torn(&tail)?,
             Verdict::Damaged | Verdict::Ambiguous => {
                 self.judged_to = Some(tail.bad_at);
                 self.durable = self.durable.max(tail.durable);
-                let ambiguous = tail.verdict == Verdict::Ambiguous && self.verdict == TailVerdict::End;
+                let ambiguous = verdict == Verdict::Ambiguous && self.verdict == TailVerdict::End;
                 self.verdict = if ambiguous { TailVerdict::Ambiguous } else { TailVerdict::Damaged };
             }
         }

@@ -123,7 +123,11 @@ impl Walk<'_, '_> {
         let Some(due) = self.due() else { return Vec::new() };
         let next = next.or(match self.task.ending {
             Ending::Successor(first) => first,
-            Ending::Newest { .. } if damage.range.start == layout::FIRST_FRAME && due.get() > self.durable => None,
+            Ending::Newest { .. }
+                if self.cursor.scanner.offset() == layout::FIRST_FRAME && due.get() > self.durable =>
+            {
+                None
+            }
             Ending::Newest { .. } => {
                 let is_event = damage.header.is_none_or(|header| header.kind.takes_seq());
                 let at_least = if is_event && due.get() > self.durable && !self.footer_seen { due.get() } else { 0 };
@@ -138,12 +142,18 @@ impl Walk<'_, '_> {
         let FindingKind::Defect(kind) = damage.kind else { return };
         let frame_kind = damage.header.map(|header| header.kind);
         let no_loss = damage.lost.is_empty();
-        let broken =
-            matches!(kind, DefectKind::HeaderCrc | DefectKind::PayloadCrc | DefectKind::Truncated | DefectKind::Hole);
+        let broken = matches!(
+            kind,
+            DefectKind::HeaderCrc
+                | DefectKind::PayloadCrc
+                | DefectKind::Truncated
+                | DefectKind::Hole
+                | DefectKind::BelowWatermark
+        );
         let name = match frame_kind {
             Some(Kind::FOOTER | Kind::SEAL) if broken => DefectKind::Footer,
             Some(Kind::TYPE_TABLE) if broken => DefectKind::TypeTable,
-            None if broken && no_loss && damage.range.start == layout::FIRST_FRAME => DefectKind::TypeTable,
+            None if broken && no_loss && self.cursor.scanner.offset() == layout::FIRST_FRAME => DefectKind::TypeTable,
             None if broken && no_loss && matches!(self.task.ending, Ending::Successor(Some(_))) => DefectKind::Footer,
             None if broken && no_loss && self.footer_seen => DefectKind::Footer,
             _ => kind,

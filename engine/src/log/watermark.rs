@@ -44,7 +44,8 @@ impl WatermarkFile {
         let mut bytes = [0; layout::watermark::FILE_LEN_BYTES];
         let len =
             read_full_at(&*self.file, 0, &mut bytes).map_err(|error| Error::io("cannot read the watermark", error))?;
-        watermark.counter = WatermarkSlots::read(&bytes[..len]).newest.map_or(1, |newest| newest.counter + 1);
+        watermark.counter =
+            WatermarkSlots::read(&bytes[..len]).newest.map_or(1, |newest| newest.counter.saturating_add(1));
         write_all_at(&*self.file, watermark.slot_offset(), &watermark.encode())
             .map_err(|error| Error::io("cannot write the watermark", error))
     }

@@ -191,8 +191,11 @@ impl Appender<'_> {
                 }
                 Err(error) if count > 1 && !self.command.atomic && is_of_one_event(&error) => count /= 2,
                 Err(error) => {
-                    let line = now.first().map_or(0, |event| event.line);
-                    let mut problem = self.store.problem(&error);
+                    let (line, run) = now.first().map_or((0, ""), |event| (event.line, event.run.as_str()));
+                    let mut problem = match count {
+                        1 => self.store.problem_of_run(run, &error),
+                        _ => self.store.problem(&error),
+                    };
                     if self.command.data.is_none() && is_of_one_event(&error) && count == 1 {
                         let place = problem.place.take().unwrap_or_default();
                         problem = problem.at(format!("line {line}, {place}")).with("line", line);

@@ -51,11 +51,12 @@ impl Mark {
         let store = Store::locate_directory(context, "log mark")?;
         let journal = store.open(context)?;
         let mark = taffrail::Mark { name: self.name.clone(), note: self.note.clone() };
-        let appended = journal.mark(self.run.as_deref(), &mark).map_err(|error| store.problem(&error))?;
+        let run = self.run.as_deref();
+        let appended = journal.mark(run, &mark);
+        let appended = appended.map_err(|error| store.problem_of_run(run.unwrap_or_default(), &error))?;
         journal.close().map_err(|error| store.problem(&error))?;
         let seq = appended.last.get();
         if context.output.format().is_json() {
-            let run = self.run.as_deref();
             let durable = appended.durable;
             context.output.json(&Report { schema: "taffrail.marked/1", name: &self.name, run, seq, durable })?;
         } else {

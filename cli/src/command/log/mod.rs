@@ -6,6 +6,8 @@ pub mod export;
 pub mod import;
 pub mod input;
 pub mod mark;
+pub mod repair;
+mod repair_text;
 pub mod stat;
 pub mod verify;
 
@@ -30,6 +32,8 @@ pub enum Log {
     Mark(mark::Mark),
     /// Count what the log holds, by type, run or segment
     Stat(stat::Stat),
+    /// Take damage out of the log, and record what is absent: a plan first, then that plan and no other
+    Repair(repair::Repair),
     /// Check every byte, and name what is lost
     Verify(verify::Verify),
 }
@@ -47,6 +51,7 @@ impl Log {
             Self::Import(import) => import.run(context),
             Self::Mark(mark) => mark.run(context),
             Self::Stat(stat) => stat.run(context),
+            Self::Repair(repair) => repair.run(context),
             Self::Verify(verify) => verify.run(context),
         }
     }

@@ -83,7 +83,7 @@ impl Stat {
             output.note(format!("{listed} of {runs}; -n lists more").as_str());
         }
         if report.findings > 0 {
-            let found = human::count(report.findings, "stretch of bytes that is not in order");
+            let found = human::count(report.findings, "finding");
             let hint = store.command("log verify");
             output.line(
                 Line::new().tone(Tone::Bad, &found).plain("; ").tone(Tone::Hint, "hint").plain(": ").plain(&hint),

@@ -86,7 +86,7 @@ impl Verify {
     }
 }
 
-fn exit(severity: Severity) -> Exit {
+pub(super) fn exit(severity: Severity) -> Exit {
     match severity {
         Severity::Clean => Exit::Clean,
         Severity::TornTail => Exit::TornTail,
@@ -192,7 +192,9 @@ impl Text<'_> {
         let tail = self.report.tail.as_ref().map(|tail| tail.verdict);
         let absent = match totals.absent {
             0 => String::new(),
-            absent => format!("; {} absent by record", human::count(absent, "event")),
+            absent => {
+                format!("; {} absent by record (seq {})", human::count(absent, "event"), ranges(&self.report.absences))
+            }
         };
         let (text, tone) = match (self.exit, totals.lost) {
             (Exit::Clean, _) if tail == Some(TailVerdict::InFlight) => {
@@ -222,8 +224,8 @@ impl Text<'_> {
         };
         match self.exit {
             Exit::Clean => vec![result],
-            Exit::TornTail => vec![result, hint("store info")],
-            Exit::Damage => vec![result, hint("log dump")],
+            Exit::TornTail => vec![result, hint("log repair")],
+            Exit::Damage => vec![result, hint("log repair --mode salvage")],
             _ => vec![result, hint("explain T0307")],
         }
     }
@@ -271,13 +273,20 @@ fn verdict(verdict: SegmentVerdict) -> (&'static str, Tone) {
 
 /// `seq 60 (release-42, deploy.done, 12:04:19)`, or the ranges.
 fn lost(finding: &Finding) -> String {
+    let event = finding.event.as_ref().map(|event| format!(" ({})", named(event))).unwrap_or_default();
+    format!("seq {}{event}", ranges(&finding.lost))
+}
+
+/// `9..=12, 60`, and how many more.
+fn ranges(ranges: &[SeqRange]) -> String {
+    const NAMED: usize = 20;
     let range = |range: &SeqRange| match range.first == range.last {
         true => range.first.to_string(),
         false => format!("{}..={}", range.first, range.last),
     };
-    let ranges: Vec<String> = finding.lost.iter().map(range).collect();
-    let event = finding.event.as_ref().map(|event| format!(" ({})", named(event))).unwrap_or_default();
-    format!("seq {}{event}", ranges.join(", "))
+    let named: Vec<String> = ranges.iter().take(NAMED).map(range).collect();
+    let more = ranges.len().checked_sub(NAMED + 1).map(|more| format!(" and {} more", more + 1));
+    format!("{}{}", named.join(", "), more.unwrap_or_default())
 }
 
 fn named(event: &LostEvent) -> String {

@@ -2,6 +2,7 @@
 
 pub mod info;
 pub mod init;
+pub mod undo;
 
 use clap::Subcommand;
 
@@ -16,6 +17,8 @@ pub enum Store {
     Init(init::Init),
     /// Show what a store is, how it stands, and what configures it
     Info(info::Info),
+    /// Put back what a repair replaced: a plan first, then that plan and no other
+    Undo(undo::Undo),
 }
 
 impl Store {
@@ -27,6 +30,7 @@ impl Store {
         match self {
             Self::Init(init) => init.run(context),
             Self::Info(info) => info.run(context),
+            Self::Undo(undo) => undo.run(context),
         }
     }
 }

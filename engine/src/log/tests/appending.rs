@@ -67,6 +67,36 @@ fn a_stale_revision_is_a_conflict_and_hands_the_batch_back() {
 }
 
 #[test]
+fn one_type_has_one_schema_within_a_batch_too_and_the_table_has_an_end() {
+    // Two schemas of one type in the batch that registers it were stored under one kind, and the second one's events would
+    // have been decoded by the first one's. And a type for which the table has no room was written to the log all the same.
+    let journal = small().open_on(Arc::new(Memory::new())).unwrap();
+    let mut batch = Batch::new();
+    let described = |name: &str, fingerprint: u8, len_bytes: usize| {
+        let descriptor = vec![7; len_bytes];
+        Arc::new(TypeEntry { fingerprint: Some([fingerprint; 32]), descriptor, ..TypeEntry::json(name) })
+    };
+    batch.event(None, &described("step.done", 1, 9), b"{}").event(None, &described("step.done", 2, 9), b"{}");
+    let refused = journal.append(batch).unwrap_err();
+    assert_eq!((refused.error.code(), refused.batch.len()), ("T0143", 2));
+    let mut appended = 0;
+    let refused = loop {
+        let mut batch = Batch::new();
+        batch.event(None, &described(&format!("t{appended}"), 1, TypeEntry::MAX_DESCRIPTOR_LEN_BYTES), b"{}");
+        match journal.append(batch) {
+            Ok(_) => appended += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((refused.error.kind(), refused.error.code()), (ErrorKind::Invalid, "T0144"));
+    assert!(appended > 50);
+    // What is known can be appended all the same.
+    let mut batch = Batch::new();
+    batch.event(None, &described("t0", 1, TypeEntry::MAX_DESCRIPTOR_LEN_BYTES), b"{}");
+    assert_eq!(journal.append(batch).unwrap().last.get(), 2 * appended + 1);
+}
+
+#[test]
 fn journals_of_several_processes_append_in_turn_and_see_each_other() {
     let sim = SimDisk::new(7);
     let journals: Vec<Journal> =

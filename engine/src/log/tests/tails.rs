@@ -49,6 +49,30 @@ fn a_power_cut_leaves_a_torn_tail_at_most() {
     assert!(torn > 10, "{torn}");
 }
 
+/// A zeroed type table of a segment without events once passed for the end of the log: only zeros from the first frame on.
+#[test]
+fn an_empty_segment_without_its_type_table_is_damaged_and_loses_nothing() {
+    let memory = Memory::new();
+    Journal::options().create(true).open_on(Arc::new(memory.clone())).unwrap().close().unwrap();
+    let files = files_of(&memory);
+    let name = segment_name(1);
+    let end = files[&name].iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    assert_eq!(verified(&memory).severity, Severity::Clean);
+    let judge = |change: &dyn Fn(&mut Vec<u8>), what: &str| {
+        let mut files = files.clone();
+        change(files.get_mut(&name).unwrap());
+        let report = verified(&store_of(&files));
+        assert_eq!((report.severity, report.totals.lost), (Severity::Damaged, 0), "{what}: {report:#?}");
+        assert!(kinds(&report).contains(&"TYPE_TABLE"), "{what}: {report:#?}");
+    };
+    judge(&|bytes| bytes[4608..end].fill(0), "zeroed");
+    judge(&|bytes| bytes[4608..4640].fill(0), "zeroed in part");
+    (0..=4608).for_each(|len| judge(&|bytes| bytes.truncate(len), &format!("{len} bytes left")));
+    for bit in 4608 * 8..end * 8 {
+        judge(&|bytes| bytes[bit / 8] ^= 1 << (bit % 8), &format!("bit {bit}"));
+    }
+}
+
 /// Everything but the last group is acknowledged; the last group is being written at this moment, by a living process.
 #[test]
 fn beside_a_living_writer_nothing_is_damaged_or_ambiguous() {

@@ -1,0 +1,81 @@
+//! `taffrail store undo [SEQ]`
+
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+use taffrail::Seq;
+use taffrail::repair::UndoPlan;
+use taffrail::storage::Storage;
+
+use crate::command::Context;
+use crate::exit::Exit;
+use crate::human;
+use crate::output::{Format, Output};
+use crate::plan::{Consent, Proposal, print_applied};
+use crate::problem::Failure;
+use crate::store::Store;
+
+/// Arguments of `taffrail store undo`.
+#[derive(Args, Clone, Debug)]
+pub struct Undo {
+    /// The event that tells of the repair [default: the last repair that was not undone]
+    #[arg(value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seq: Option<u64>,
+
+    /// Agreeing to the plan.
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+/// `taffrail.undo_plan/1`
+#[derive(Debug, Serialize)]
+struct Report<'plan> {
+    schema: &'static str,
+    name: &'plan str,
+    #[serde(flatten)]
+    plan: &'plan UndoPlan,
+    /// The command that carries it out, but for the reason.
+    apply: String,
+}
+
+impl Undo {
+    /// Shows the plan, or carries it out.
+    ///
+    /// # Errors
+    /// T0404 where there is nothing to undo, T0403 where that cannot be undone; what [`Consent::authority`] says.
+    pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+        context.output.require("store undo", &Format::TEXT)?;
+        let store = Store::locate_directory(context, "store undo")?;
+        let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
+        let plan = UndoPlan::make(&storage, self.seq.and_then(Seq::new)).map_err(|error| store.problem(&error))?;
+        let command = store.command(&format!("store undo {}", plan.event));
+        let proposal = Proposal { id: plan.id.clone(), name: plan.name().to_owned(), lost: 0, command };
+        if self.consent.shows() {
+            print(&plan, &proposal, context.output)?;
+        }
+        let Some(authority) = self.consent.authority(&proposal, 0, &store, context)? else { return Ok(Exit::Clean) };
+        let applied = plan.apply(&storage, &authority).map_err(|error| store.problem(&error))?;
+        print_applied(&applied, &proposal.name, None, &store, context)?;
+        Ok(Exit::Clean)
+    }
+}
+
+fn print(plan: &UndoPlan, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {
+    if output.format().is_json() {
+        let (name, apply) = (proposal.name.as_str(), proposal.apply_command());
+        output.json(&Report { schema: "taffrail.undo_plan/1", name, plan, apply })?;
+        return Ok(());
+    }
+    output.line(proposal.heading())?;
+    let undoes = plan.undoes.get(..6).unwrap_or(&plan.undoes);
+    output.line(format!("  undo    repair {undoes}, told by seq {}", plan.event).as_str())?;
+    for restored in &plan.segments {
+        let (segment, size) = (restored.segment, human::byte_size(restored.len_bytes));
+        output.line(format!("  seg {segment:<3} put back the original, {size}, from {}", restored.from).as_str())?;
+    }
+    output.line(format!("  keep    quarantine/{}/: what is there now", proposal.name).as_str())?;
+    output.line("the damage comes back with the originals; events that were appended since stay")?;
+    output.line(proposal.footing(Exit::Clean))?;
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! The crash simulation: seeded workloads, a crash at every call, and of what was not synced every subset or many.
+//!
+//! `TAFFRAIL_SIM_STATES` is how many crash states are examined at least; `TAFFRAIL_SIM_SEED` examines one case, and prints
+//! the calls that lead up to what it finds.
+
+use super::crash_oracle::{Promise, Violation};
+use super::crash_states::{Counts, check, examine, examine_crashing_recovery, images, promise_after_cut};
+use super::crash_workload::{Case, Random, World};
+use crate::storage::{Fault, SimDisk};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// States that the test examines if nobody says otherwise.
+const STATES: u64 = 300_000;
+
+/// A number from the environment.
+pub(super) fn number_from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text:?}")))
+}
+
+/// Names what was found, with the calls before it where one case is replayed.
+fn report(case: &Case, disk: &SimDisk, what: &str, violation: &Violation) -> String {
+    let mut text = format!("{violation:?}\n  in {what}\n  replay with TAFFRAIL_SIM_SEED={}\n  {case:?}\n", case.seed);
+    if number_from_environment("TAFFRAIL_SIM_SEED").is_some() {
+        for operation in disk.ops() {
+            text += &format!("  {operation}\n");
+        }
+        for unit in disk.pending_units() {
+            text += &format!("  pending {unit:?}\n");
+        }
+    }
+    text
+}
+
+/// Crashes one case at every call.
+fn crash_everywhere(case: &Case, counts: &mut Counts) -> Result<(), String> {
+    let mut whole = World::new(case);
+    whole.run();
+    let failed = |disk: &SimDisk, what: &str, violation: &Violation| report(case, disk, what, violation);
+    if let Some(error) = &whole.refused {
+        return Err(failed(&whole.disk, "the workload", &Violation::Refused(error.to_string())));
+    }
+    check(&whole.disk, &whole.oracle, Promise::All).map_err(|found| failed(&whole.disk, "the workload", &found))?;
+    let length = whole.disk.next_operation();
+    drop(whole);
+    counts.cases += 1;
+    let mut random = Random(case.seed ^ 0x5EED);
+    for index in 0..=length {
+        let mut world = World::new(case);
+        world.disk.inject(index, Fault::CrashBefore);
+        world.run();
+        if let Some(error) = &world.refused {
+            return Err(failed(&world.disk, "the workload", &Violation::Refused(error.to_string())));
+        }
+        world.disk.crash();
+        counts.crash_points += 1;
+        let most_exhaustive = if random.percent(4) { 10 } else { 5 };
+        for (number, image) in images(&world.disk, most_exhaustive, &mut random).iter().enumerate() {
+            let promise = promise_after_cut(case);
+            let found = if number % 8 == 7 {
+                examine_crashing_recovery(image, &world.oracle, promise, case, &mut random, counts)
+            } else {
+                examine(image, &world.oracle, promise, case, &mut random, counts)
+            };
+            found.map_err(|found| {
+                let what = format!("image {number} of a crash before call {index}");
+                failed(&world.disk, &what, &found)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// A case with kills at chosen calls, in the workload that the case is without them.
+fn with_kills(mut case: Case) -> Case {
+    let mut whole = World::new(&case);
+    whole.run();
+    let length = whole.disk.next_operation();
+    let mut random = Random(case.seed ^ 0x0DD);
+    for _ in 0..random.below(4) {
+        let fault = match random.below(3) {
+            0 => Fault::KillBefore,
+            1 => Fault::KillAfter,
+            _ => Fault::KillAfterPart(random.index(2000)),
+        };
+        case.faults.push((random.below(length), fault));
+    }
+    case
+}
+
+fn one_case(seed: u64, counts: &mut Counts) -> Result<(), String> {
+    crash_everywhere(&with_kills(Case::of(seed)), counts)
+}
+
+/// Cases on all cores until enough states have been examined; the first finding ends it.
+fn until(states: u64, first_seed: u64) -> Result<Counts, String> {
+    let (next_seed, examined, stop) = (AtomicU64::new(first_seed), AtomicU64::new(0), AtomicBool::new(false));
+    let work = || {
+        let mut counts = Counts::default();
+        while examined.load(Ordering::Relaxed) < states && !stop.load(Ordering::Relaxed) {
+            let before = counts.states;
+            if let Err(found) = one_case(next_seed.fetch_add(1, Ordering::Relaxed), &mut counts) {
+                stop.store(true, Ordering::Relaxed);
+                return Err(found);
+            }
+            examined.fetch_add(counts.states - before, Ordering::Relaxed);
+        }
+        Ok(counts)
+    };
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let results: Vec<Result<Counts, String>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a panic".into()))).collect()
+    });
+    let mut counts = Counts::default();
+    for result in results {
+        counts.add(&result?);
+    }
+    Ok(counts)
+}
+
+#[test]
+fn sim_no_crash_loses_what_was_acknowledged_or_makes_a_store_unusable() {
+    let result = match number_from_environment("TAFFRAIL_SIM_SEED") {
+        Some(seed) => {
+            let mut counts = Counts::default();
+            one_case(seed, &mut counts).map(|()| counts)
+        }
+        None => until(number_from_environment("TAFFRAIL_SIM_STATES").unwrap_or(STATES), 1),
+    };
+    let counts = result.unwrap_or_else(|found| panic!("{found}"));
+    println!(
+        "crash simulation: {} states of {} crash points in {} workloads, {} crashes in recovery, {} torn tails planned, \
+         {} appends afterwards: 0 lost, 0 false refusals, 0 partial batches",
+        counts.states,
+        counts.crash_points,
+        counts.cases,
+        counts.crashes_in_recovery,
+        counts.torn_tails,
+        counts.appends_after
+    );
+}

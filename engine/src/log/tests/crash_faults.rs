@@ -1,0 +1,120 @@
+//! Every call of a workload fails in every way; and the disk is full at any moment.
+
+use super::crash::number_from_environment;
+use super::crash_oracle::{Outcome, Promise, Violation};
+use super::crash_states::{Counts, check, examine, open, promise_after_cut};
+use super::crash_workload::{Case, Random, World};
+use crate::SyncPolicy;
+use crate::storage::{Failure, Fault, SimDisk, Storage};
+
+/// What each call is made to do.
+const FAULTS: [Fault; 11] = [
+    Fault::Fail(Failure::InputOutput),
+    Fault::Fail(Failure::NoSpace),
+    Fault::Fail(Failure::Interrupted),
+    Fault::Short(1),
+    Fault::Short(700),
+    Fault::FailedSync,
+    Fault::PartlyFailedSync,
+    Fault::KillBefore,
+    Fault::KillAfter,
+    Fault::KillAfterPart(3),
+    Fault::KillAfterPart(600),
+];
+
+/// Examines what a workload with one fault leaves: by the next process, and after power cuts.
+fn examine_faulty(world: &mut World, random: &mut Random, counts: &mut Counts) -> Result<(), Violation> {
+    world.run();
+    if let Some(error) = &world.refused {
+        return Err(Violation::Refused(format!("in the workload: {error}")));
+    }
+    counts.faults += 1;
+    let case = world.case.clone();
+    // After a failed sync the other policies keep what was durable, as after a power cut.
+    let promise = promise_after_cut(&case);
+    world.disk.clear_faults();
+    for image in [world.disk.power_cut_mask(0), world.disk.power_cut(random.next())] {
+        examine(&image, &world.oracle, promise, &case, random, counts)?;
+    }
+    world.close();
+    drop(open(&world.disk, case.options(1)).map_err(|error| Violation::Refused(error.to_string()))?);
+    let (_, present) = check(&world.disk, &world.oracle, promise)?;
+    let oracle = world.oracle.rebased(&present);
+    check(&world.disk.power_cut_mask(0), &oracle, Promise::Durable).map(|_| ())
+}
+
+#[test]
+fn sim_every_call_may_fail_in_every_way() {
+    let mut counts = Counts::default();
+    let seed = number_from_environment("TAFFRAIL_SIM_SEED");
+    let cases = number_from_environment("TAFFRAIL_SIM_STATES").map_or(4, |states| 1 + states / 75_000);
+    for seed in seed.map_or(1_000..1_000 + cases, |seed| seed..seed + 1) {
+        let case = Case::of(seed);
+        let mut whole = World::new(&case);
+        whole.run();
+        let length = whole.disk.next_operation();
+        counts.cases += 1;
+        let mut random = Random(seed ^ 0xFA17);
+        for index in 0..length {
+            for fault in FAULTS {
+                let mut world = World::new(&Case { faults: vec![(index, fault)], ..case.clone() });
+                let found = examine_faulty(&mut world, &mut random, &mut counts);
+                let operations = || whole.disk.ops().get(usize::try_from(index).unwrap()).map(ToString::to_string);
+                found.unwrap_or_else(|found| {
+                    panic!("{found:?}\n  {fault:?} at {:?}; TAFFRAIL_SIM_SEED={seed}", operations());
+                });
+            }
+        }
+    }
+    println!(
+        "fault simulation: {} faults in {} workloads, {} states: 0 lost, 0 false refusals, 0 partial batches",
+        counts.faults, counts.cases, counts.states
+    );
+}
+
+/// Bytes that the files of a disk take.
+fn used_bytes(disk: &SimDisk) -> u64 {
+    const LARGE: u64 = 1 << 40;
+    disk.set_capacity_bytes(Some(LARGE));
+    let free = disk.process(60).free_bytes().unwrap().unwrap();
+    disk.set_capacity_bytes(None);
+    LARGE - free
+}
+
+#[test]
+fn sim_a_full_disk_loses_nothing_poisons_nothing_and_is_left_behind() {
+    let (mut refused, mut appended) = (0, 0);
+    for seed in 0..400 {
+        let mut case = Case::of(seed);
+        case.sync = SyncPolicy::Always;
+        let mut world = World::new(&case);
+        let mut random = Random(seed ^ 0xF0);
+        if random.percent(80) {
+            world.run();
+        }
+        let room = random.below(150) * 512;
+        let capacity = used_bytes(&world.disk) + room;
+        world.disk.set_capacity_bytes(Some(capacity));
+        world.case.steps = 12;
+        world.run();
+        assert!(world.refused.is_none(), "seed {seed}: {:?}", world.refused);
+        let outcomes = || world.oracle.submitted.iter().map(|submitted| submitted.outcome);
+        assert!(outcomes().all(|outcome| outcome != Outcome::Unknown), "seed {seed}: poisoned by a full disk");
+        refused += outcomes().filter(|outcome| *outcome == Outcome::Refused).count();
+        // A power cut while it is full, and going on when it is not.
+        let cut = world.disk.power_cut(seed);
+        cut.set_capacity_bytes(None);
+        let mut counts = Counts::default();
+        examine(&cut, &world.oracle, Promise::All, &case, &mut random, &mut counts)
+            .unwrap_or_else(|found| panic!("seed {seed}, {room} bytes of room: {found:?}"));
+        world.disk.set_capacity_bytes(None);
+        let before = world.oracle.submitted.len();
+        world.run();
+        assert!(world.refused.is_none(), "seed {seed}: {:?}", world.refused);
+        let behind = &world.oracle.submitted[before..];
+        assert!(behind.iter().all(|submitted| matches!(submitted.outcome, Outcome::Acked(_))), "seed {seed}");
+        appended += behind.len();
+        check(&world.disk, &world.oracle, Promise::All).unwrap_or_else(|found| panic!("seed {seed}: {found:?}"));
+    }
+    assert!(refused > 100 && appended > 1000, "{refused} refused, {appended} appended: nothing was tested");
+}

@@ -1,0 +1,103 @@
+//! Room for what is appended: zeros ahead, and the next segment.
+
+use super::Writer;
+use super::planned::Planned;
+use crate::Kind;
+use crate::error::{Error, Result};
+use crate::log::{create, paths};
+use crate::storage::write_all_at;
+use taffrail_log_format::layout;
+
+impl Writer {
+    /// Zeros are written ahead in steps of at most this.
+    const MOST_ZEROS_AHEAD_BYTES: u64 = 4 << 20;
+
+    /// Makes sure that so many bytes can follow: a segment with room for them, and zeros written in it.
+    pub(super) fn make_room(&mut self, len: u64) -> Result<()> {
+        let full = self.head.position.offset + len > self.options.segment_len_bytes;
+        let large = self.head.footer.as_ref().is_some_and(taffrail_log_format::FooterBuilder::is_large);
+        let empty = self.head.position.next_seq == self.head.segment.header.first_seq;
+        if self.head.sealed || ((full || large) && !empty) {
+            self.flush()?;
+            self.rotate()?;
+        }
+        self.reserve(self.head.position.offset + len)
+    }
+
+    /// Writes zeros ahead. A full disk is told here, before a byte of the batch has been written.
+    fn reserve(&mut self, end: u64) -> Result<()> {
+        if end <= self.allocated {
+            return Ok(());
+        }
+        let ahead = self.allocated.clamp(create::FIRST_SEGMENT_LEN_BYTES, Self::MOST_ZEROS_AHEAD_BYTES);
+        let most = self.options.segment_len_bytes.max(end);
+        let generous = (self.allocated + ahead).max(end).min(most);
+        if self.extend(generous).is_ok() {
+            return Ok(());
+        }
+        self.allocated = self.file_len()?;
+        let result = if end <= self.allocated { Ok(()) } else { self.extend(end) };
+        self.allocated = self.file_len()?;
+        result
+    }
+
+    fn extend(&mut self, end: u64) -> Result<()> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        while self.allocated < end {
+            let len = usize::try_from(end - self.allocated).unwrap_or(usize::MAX).min(ZEROS.len());
+            write_all_at(&*self.head.segment.file, self.allocated, &ZEROS[..len]).map_err(|error| {
+                Error::io("cannot extend the newest segment", error).segment(self.head.position.segment)
+            })?;
+            self.allocated += len as u64;
+        }
+        Ok(())
+    }
+
+    /// Seals the newest segment, where it is not sealed already, and begins the next one.
+    fn rotate(&mut self) -> Result<()> {
+        if !self.head.sealed {
+            self.seal()?;
+        }
+        // Whoever wrote the seal may have been stopped before this, or it has not survived a power cut.
+        let end = self.head.position.offset;
+        if self.allocated != end {
+            let cut = self.head.segment.file.set_len(end);
+            self.or_poison(cut, "cannot trim a sealed segment")?;
+            self.allocated = end;
+        }
+        let synced = self.head.segment.file.sync_all();
+        self.or_poison(synced, "cannot sync a sealed segment")?;
+        self.synced();
+        let (next, frames_end) = create::next_segment(&*self.storage, &self.head, self.options.sync.into())?;
+        let result = self.storage.sync_dir(paths::SEGMENTS);
+        self.or_poison(result, "cannot sync the directory of segments")?;
+        let entered = self.head.catch_up(&*self.storage, (next, frames_end)).and_then(|()| self.moved_by_others());
+        if let Err(error) = entered {
+            // The head may stand before the new segment's type table, or its offset belong to the old segment.
+            return Err(self.fail(error));
+        }
+        self.save_runs();
+        Ok(())
+    }
+
+    fn seal(&mut self) -> Result<()> {
+        let footer = self.head.footer()?.encode();
+        let footer_at = self.head.position.offset;
+        let end = footer_at + taffrail_log_format::padded_len(footer.len() as u64) + layout::SEAL_LEN_BYTES;
+        self.reserve(end)?;
+        let now_ns = self.storage.now_ns();
+        let frame = |kind, payload: Vec<u8>| Planned {
+            run: None,
+            revision: 0,
+            kind,
+            hint: false,
+            time_ns: now_ns,
+            payload: payload.into(),
+        };
+        let planned = [frame(Kind::FOOTER, footer), frame(Kind::SEAL, footer_at.to_le_bytes().to_vec())];
+        let headers = self.encode(&planned).inspect_err(|_| self.buffer.clear())?;
+        self.take(&planned, &headers, 0);
+        self.head.sealed = true;
+        self.flush()
+    }
+}
