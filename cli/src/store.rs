@@ -6,7 +6,7 @@ use std::sync::Arc;
 use taffrail::config::StoreConfig;
 use taffrail::nearest::nearest;
 use taffrail::storage::{Disk, OpenMode, Storage, StorageFile};
-use taffrail::{Error, Journal, Reader};
+use taffrail::{Error, Journal, Options, Reader};
 
 use crate::codes;
 use crate::command::Context;
@@ -64,9 +64,17 @@ impl Store {
     /// # Errors
     /// What the settings or the engine say.
     pub fn open(&self, context: &Context<'_>) -> Result<Journal, Failure> {
+        let options = self.options(context)?;
+        options.open_on(Arc::clone(&self.disk) as Arc<_>).map_err(|error| self.problem(&error).into())
+    }
+
+    /// How to open the store, by its settings.
+    ///
+    /// # Errors
+    /// What the settings say.
+    pub fn options(&self, context: &Context<'_>) -> Result<Options, Failure> {
         let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
-        let settings = Settings::load(flags, &self.disk)?;
-        settings.options().open_on(Arc::clone(&self.disk) as Arc<_>).map_err(|error| self.problem(&error).into())
+        Ok(Settings::load(flags, &self.disk)?.options())
     }
 
     /// Opens the store, or the lone segment, for reading.

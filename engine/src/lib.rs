@@ -6,8 +6,10 @@
 #[cfg(test)]
 extern crate self as taffrail;
 
+pub mod blob;
 pub mod config;
 mod error;
+pub mod export;
 pub mod expr;
 pub mod fold;
 #[cfg(feature = "tokio")]

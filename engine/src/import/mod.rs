@@ -1,6 +1,13 @@
-//! Reading what other programs recorded, so that it can be kept in a log.
+//! Taking over what other programs recorded.
 //!
-//! An importer's reading side is pure: it lists and reads files through [`crate::storage::Storage`], writes nothing,
-//! and turns every trouble that it meets into data. What is appended to a journal is decided elsewhere.
+//! The reading side of an importer is pure: it lists and reads files through [`crate::storage::Storage`], writes nothing,
+//! and turns every trouble that it meets into data. The writing side appends what was read, with events of its own
+//! (`taffrail.import`) that tell where each event came from: by them a second import adds nothing, and an interrupted one
+//! goes on where it stopped.
 
 pub mod babysitter;
+pub mod jsonl;
+mod record;
+mod report;
+
+pub use report::{ImportFailure, ImportProgress, ImportReport, OddityLine, OddityReport, RunLine};

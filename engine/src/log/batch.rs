@@ -51,6 +51,8 @@ pub(crate) enum What {
 pub struct Batch {
     pub(crate) runs: Vec<RunRef>,
     pub(crate) drafts: Vec<Draft>,
+    /// The clock of what has no time of its own; `None` for now.
+    pub(crate) time_ns: Option<i64>,
     payloads: Vec<u8>,
     len_bytes: u64,
 }
@@ -79,6 +81,11 @@ impl Batch {
         self.add_run(RunRef { name: name.into(), expect, create: true, parent: None })
     }
 
+    /// Names a run that must not exist yet, and is made; `parent` is the run that it was made by or forked from.
+    pub fn run_from(&mut self, name: impl Into<String>, parent: Option<Seq>) -> BatchRun {
+        self.add_run(RunRef { name: name.into(), expect: Expect::New, create: true, parent })
+    }
+
     fn add_run(&mut self, run: RunRef) -> BatchRun {
         self.len_bytes += padded_len(run.name.len() as u64 + 16);
         self.runs.push(run);
@@ -99,6 +106,13 @@ impl Batch {
         payload: &[u8],
     ) -> &mut Batch {
         self.add(run, What::User(Arc::clone(entry)), Some(time_ns), payload)
+    }
+
+    /// Gives the batch another time than now: for its events without one of their own, and for the runs and types that
+    /// it brings along. For imports, whose past would else be hidden from questions about a time. In nanoseconds since 1970.
+    pub fn at_time(&mut self, time_ns: i64) -> &mut Batch {
+        self.time_ns = Some(time_ns);
+        self
     }
 
     /// A batch that only opens a run: its `RunOpened` is the event.

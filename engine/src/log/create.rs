@@ -62,7 +62,15 @@ pub(crate) fn ensure_first_segment(storage: &dyn Storage, options: &Options) -> 
     if !options.create {
         return Err(no_store());
     }
-    let log_id = LogId(storage.random_id().map_err(|error| Error::io("cannot draw a log id", error))?);
+    let log_id = match options.log_id {
+        Some(log_id) => log_id,
+        None => LogId(storage.random_id().map_err(|error| Error::io("cannot draw a log id", error))?),
+    };
+    first_segment(storage, options, log_id)
+}
+
+/// Makes the first segment of a log, over one without events if there is one. The caller holds the lock.
+pub(crate) fn first_segment(storage: &dyn Storage, options: &Options, log_id: LogId) -> Result<()> {
     let header = SegmentHeader {
         format_version: layout::FORMAT_VERSION,
         reader_floor: layout::FORMAT_VERSION,

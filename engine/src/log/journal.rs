@@ -194,6 +194,7 @@ impl Journal {
         })
     }
 
+    /// Where the store is.
     pub(crate) fn storage(&self) -> Arc<dyn Storage> {
         self.writer().storage()
     }
@@ -208,6 +209,11 @@ impl Journal {
         Ok(writer.storage())
     }
 
+    /// How many types the store had when this journal last looked.
+    pub(crate) fn type_count(&self) -> usize {
+        self.writer().type_count()
+    }
+
     pub(crate) fn group(&self) -> &Group {
         &self.group
     }
@@ -218,7 +224,7 @@ impl Journal {
     /// `NotFound`; `Io`, `Locked`, `Poisoned`.
     pub fn run(&self, name: &str) -> Result<Run<'_>> {
         let tip = self.with_writer(|writer| writer.find_run(name))?.ok_or_else(|| no_run(name))?;
-        Ok(Run { journal: self, name: name.to_owned(), number: tip.run, revision: tip.revision })
+        Ok(Run { journal: self, name: name.to_owned(), number: tip.run, last: tip.last, revision: tip.revision })
     }
 
     /// A run by its name, made if it does not exist.
@@ -227,14 +233,21 @@ impl Journal {
     /// `Invalid` for a name that no run can have; `Io`, `Locked`, `Poisoned`.
     pub fn run_or_create(&self, name: &str) -> Result<Run<'_>> {
         if let Some(tip) = self.with_writer(|writer| writer.find_run(name))? {
-            return Ok(Run { journal: self, name: name.to_owned(), number: tip.run, revision: tip.revision });
+            return Ok(Run {
+                journal: self,
+                name: name.to_owned(),
+                number: tip.run,
+                last: tip.last,
+                revision: tip.revision,
+            });
         }
         let mut batch = Batch::new();
         let opened = RunOpened { name: name.to_owned(), parent: None };
         batch.open_run(opened);
         match self.append(batch) {
             Ok(appended) => {
-                Ok(Run { journal: self, name: name.to_owned(), number: appended.last, revision: appended.revision })
+                let (number, revision) = (appended.last, appended.revision);
+                Ok(Run { journal: self, name: name.to_owned(), number, last: number, revision })
             }
             // Somebody else has made it meanwhile.
             Err(failed) if failed.error.kind() == ErrorKind::Conflict => self.run(name),
@@ -290,6 +303,7 @@ pub struct Run<'a> {
     journal: &'a Journal,
     name: String,
     number: Seq,
+    last: Seq,
     revision: u32,
 }
 
@@ -310,6 +324,12 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn number(&self) -> Seq {
         self.number
+    }
+
+    /// The last event that the run had when it was looked up.
+    #[must_use]
+    pub fn last(&self) -> Seq {
+        self.last
     }
 
     /// The revision that the run had when it was looked up.

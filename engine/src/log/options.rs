@@ -1,4 +1,4 @@
-use crate::SyncPolicyTag;
+use crate::{LogId, SyncPolicyTag};
 use std::time::Duration;
 
 /// When appends are made durable, named by what survives.
@@ -35,6 +35,8 @@ pub struct Options {
     pub(crate) sync: SyncPolicy,
     pub(crate) segment_len_bytes: u64,
     pub(crate) lock_timeout_ms: u64,
+    /// The id that a new store gets; `None` for a random one.
+    pub(crate) log_id: Option<LogId>,
 }
 
 impl Default for Options {
@@ -45,6 +47,7 @@ impl Default for Options {
             sync: SyncPolicy::Always,
             segment_len_bytes: Options::SEGMENT_LEN_BYTES,
             lock_timeout_ms: Options::LOCK_TIMEOUT_MS,
+            log_id: None,
         }
     }
 }

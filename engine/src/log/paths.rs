@@ -14,6 +14,8 @@ pub(crate) const GITIGNORE: &str = ".gitignore";
 pub(crate) const RUNS_INDEX: &str = "runs.idx";
 /// The run index while it is being written.
 pub(crate) const RUNS_INDEX_TEMPORARY: &str = "runs.idx.tmp";
+/// There while a store is being restored.
+pub(crate) const RESTORING: &str = "restoring";
 /// The directory of the segments.
 pub(crate) const SEGMENTS: &str = "segments";
 /// The directory of bytes that were taken out of the log.

@@ -223,6 +223,16 @@ impl Reader {
         Ok(table)
     }
 
+    /// Whether the log records that events are absent: after compaction, redaction or repair.
+    pub(crate) fn has_gaps(&self) -> Result<bool> {
+        for number in &self.segments {
+            if !self.source.segment(*number)?.gaps()?.ranges().is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(self.first_seq()? != Seq::FIRST)
+    }
+
     /// The segment in which an event lies, if it is there: by the first seqs of the headers.
     pub(crate) fn segment_of(&self, seq: Seq) -> Result<usize> {
         let (mut low, mut high) = (0, self.segments.len());

@@ -1,5 +1,6 @@
 //! Writing at the end of the log: frames, syncs, rotation. One thread at a time; the journal sees to that.
 
+mod exact;
 mod planned;
 mod rotation;
 
@@ -9,6 +10,7 @@ use crate::log::create;
 use crate::log::head::Head;
 use crate::log::lock::{LockState, StoreLock};
 use crate::log::options::{Options, SyncPolicy};
+use crate::log::restore;
 use crate::log::run_index::RunTip;
 use crate::log::settle::{Settled, settle};
 use crate::log::watermark::WatermarkFile;
@@ -77,6 +79,10 @@ impl Writer {
             closed: false,
         };
         writer.allocated = writer.file_len()?;
+        if writer.options.log_id.is_some() && restore::is_unfinished(&*writer.storage)? {
+            // What an interrupted restore leaves behind is cut, and the restore goes on with the same seqs.
+            writer.recovered = None;
+        }
         if !clean {
             writer.mark()?;
             writer.append_recovered()?;
@@ -94,12 +100,17 @@ impl Writer {
         self.head.seq()
     }
 
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable
+    }
+
     pub(crate) fn storage(&self) -> Arc<dyn Storage> {
         Arc::clone(&self.storage)
     }
 
-    pub(crate) fn durable(&self) -> u64 {
-        self.durable
+    /// Rows of the type table.
+    pub(crate) fn type_count(&self) -> usize {
+        self.head.types.len()
     }
 
     pub(crate) fn log_id(&self) -> crate::LogId {
@@ -231,7 +242,7 @@ impl Writer {
     /// What is wrong with this batch; the log is as before. Or `Poisoned`, then [`Writer::poison`] tells.
     pub(crate) fn place(&mut self, batch: &Batch) -> Result<Appended> {
         batch.check()?;
-        let now_ns = self.storage.now_ns();
+        let now_ns = batch.time_ns.unwrap_or_else(|| self.storage.now_ns());
         let planned = self.plan(batch, now_ns)?;
         let len: u64 = planned.iter().map(|frame| taffrail_log_format::padded_len(frame.payload.len() as u64)).sum();
         self.mark()?;
@@ -286,14 +297,19 @@ impl Writer {
         Ok(headers)
     }
 
-    /// Takes encoded frames as part of the log.
-    fn accept(&mut self, batch: &Batch, planned: &[Planned<'_>], headers: &[Header], start: usize) -> Appended {
+    /// Takes encoded frames, which stand in the buffer from `start` on, as part of the log.
+    fn take(&mut self, planned: &[Planned<'_>], headers: &[Header], start: usize) {
         let mut at = start;
         for (frame, header) in planned.iter().zip(headers) {
             let bytes = &self.buffer[at..at + layout::frame::HEADER_LEN_BYTES];
             self.head.accept(header, bytes, &frame.payload);
             at += usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
         }
+    }
+
+    /// Takes a batch's frames, and tells where they are.
+    fn accept(&mut self, batch: &Batch, planned: &[Planned<'_>], headers: &[Header], start: usize) -> Appended {
+        self.take(planned, headers, start);
         let own = headers.len() - batch.drafts.len();
         let last = headers.last().map_or(Seq::FIRST, |header| header.seq);
         Appended {

@@ -2,6 +2,8 @@
 
 pub mod append;
 pub mod dump;
+pub mod export;
+pub mod import;
 pub mod input;
 pub mod mark;
 pub mod repair;
@@ -22,6 +24,10 @@ pub enum Log {
     Append(append::Append),
     /// Show events
     Dump(dump::Dump),
+    /// Print events with all that is needed to have them back
+    Export(export::Export),
+    /// Take over what other programs recorded, or an export
+    Import(import::Import),
     /// Give the present position a name
     Mark(mark::Mark),
     /// Count what the log holds, by type, run or segment
@@ -41,6 +47,8 @@ impl Log {
         match self {
             Self::Append(append) => append.run(context),
             Self::Dump(dump) => dump.run(context),
+            Self::Export(export) => export.run(context),
+            Self::Import(import) => import.run(context),
             Self::Mark(mark) => mark.run(context),
             Self::Stat(stat) => stat.run(context),
             Self::Repair(repair) => repair.run(context),

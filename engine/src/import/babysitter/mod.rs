@@ -12,17 +12,30 @@
 //! # Use
 //! [`discover`] lists the runs, [`RunReader::open`] reads one: first the events, by number, then ULID, then name, each
 //! oddity directly after what it is about; then every other file, by path; last, what changed in the meantime.
+//! [`import`] puts all of that into a journal.
+//!
+//! # In the log
+//! A run of the source is a run of the log, named by the source's id (see `naming.rs` for ids that are not unique). Each
+//! event is one frame of type `babysitter`, variant its own type, with the file's bytes as they are, at its `recordedAt`.
+//! Events of type `taffrail.import` tell where they came from: `RunImported`, then for each batch `Events` (file, number,
+//! ULID, checksum, digest), `Files` (other files, kept as blobs) and `Oddities`.
 
 mod content;
 mod discover;
 mod event;
 mod event_name;
 pub mod javascript_json;
+mod kinds;
+mod known;
+mod naming;
 mod oddity;
 mod order;
+mod pending;
 mod run;
+mod run_import;
 pub mod shape;
 mod source;
+mod store;
 mod time;
 mod walk;
 
@@ -31,6 +44,7 @@ pub use discover::{Discovery, RunLocation, discover};
 pub use oddity::{Oddity, OddityCode, Place};
 pub use run::{RunHeader, RunReader};
 pub use source::{Checksum, FileKind, SourceError, SourceEvent, SourceFile, SourceItem};
+pub use store::{Source, Target, import};
 
 /// Bounds of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,5 +70,7 @@ mod data_tests;
 mod demo_tests;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod store_tests;
 #[cfg(test)]
 mod test_support;

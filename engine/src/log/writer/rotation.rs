@@ -96,12 +96,7 @@ impl Writer {
         };
         let planned = [frame(Kind::FOOTER, footer), frame(Kind::SEAL, footer_at.to_le_bytes().to_vec())];
         let headers = self.encode(&planned).inspect_err(|_| self.buffer.clear())?;
-        let mut at = 0;
-        for (frame, header) in planned.iter().zip(&headers) {
-            let bytes = &self.buffer[at..at + layout::frame::HEADER_LEN_BYTES];
-            self.head.accept(header, bytes, &frame.payload);
-            at += usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
-        }
+        self.take(&planned, &headers, 0);
         self.head.sealed = true;
         self.flush()
     }

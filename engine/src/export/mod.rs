@@ -1,0 +1,99 @@
+//! A log, or a part of one, as lines of JSON that hold all that is needed to have it back.
+//!
+//! The first line is the header (`taffrail.export/1`), the last one the end (`taffrail.export-end/1`); between them stands
+//! one `taffrail.exported/1` for each event. An export of a part also has a `taffrail.exported-type/1` before the first
+//! event of each type. Restoring a whole export into an empty store and exporting that gives the same bytes.
+//! An export of a log that lacks events, since it was compacted or repaired, is that of a part.
+
+pub(crate) mod base64;
+pub(crate) mod line;
+
+use crate::error::{Error, Result};
+use crate::log::Reader;
+use crate::{Kind, Query, Record, RunSummary, Seq, TypeRegistered};
+use line::{End, Exported, Header, Line, TypeLine};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// What to export; the default is everything.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// The first seq.
+    pub from: Option<Seq>,
+    /// The seq to stop before.
+    pub until: Option<Seq>,
+    /// Only events of this run.
+    pub run: Option<RunSummary>,
+}
+
+/// What was exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ExportReport {
+    /// How many events.
+    pub events: u64,
+    /// The last one's seq; 0 for none.
+    pub last_seq: u64,
+}
+
+/// Hands the lines of an export to a sink, each with its newline. Only what is durable is exported.
+///
+/// # Errors
+/// As reading; what the sink says (`Io`).
+pub fn export(
+    reader: &Reader,
+    selection: &Selection,
+    sink: &mut dyn FnMut(&str) -> io::Result<()>,
+) -> Result<ExportReport> {
+    let starts = selection.from.is_none_or(|from| from == Seq::FIRST);
+    let complete = starts && selection.until.is_none() && selection.run.is_none() && !reader.has_gaps()?;
+    let header = Header {
+        log_id: reader.log_id().to_string(),
+        format: taffrail_log_format::layout::FORMAT_VERSION,
+        complete,
+        run: selection.run.as_ref().and_then(|run| run.name.clone()),
+        from: selection.from.filter(|_| !complete).map(Seq::get),
+        until: selection.until.map(Seq::get),
+    };
+    let mut lines = Lines { sink, types: (!complete).then(BTreeSet::new), report: ExportReport::default() };
+    lines.line(&Line::Header(header))?;
+    let names: BTreeMap<Seq, Option<String>> =
+        reader.runs()?.into_iter().map(|(number, run)| (number, run.name)).collect();
+    let mut query = Query { from: selection.from, until: selection.until, durable_only: true, ..Query::all() };
+    if let Some(run) = &selection.run {
+        query = query.run(run.run);
+    }
+    reader.events(query)?.for_each(|record| {
+        let name = record.run.and_then(|run| names.get(&run)).cloned().flatten();
+        lines.event(&record, name).map(|()| true)
+    })?;
+    let ExportReport { events, last_seq } = lines.report;
+    lines.line(&Line::End(End { events, last_seq }))?;
+    Ok(lines.report)
+}
+
+struct Lines<'a> {
+    sink: &'a mut dyn FnMut(&str) -> io::Result<()>,
+    /// The types that have been described; `None` where their registrations are events of the export.
+    types: Option<BTreeSet<Kind>>,
+    report: ExportReport,
+}
+
+impl Lines<'_> {
+    fn event(&mut self, record: &Record<'_>, run_name: Option<String>) -> Result<()> {
+        if let (Some(types), Some(entry)) = (&mut self.types, &record.entry)
+            && types.insert(record.kind)
+        {
+            let registered = TypeRegistered { kind: record.kind, entry: (**entry).clone() };
+            self.line(&Line::Type(TypeLine { data_base64: base64::encode(&registered.encode()) }))?;
+        }
+        self.line(&Line::Event(Box::new(Exported::of(record, run_name))))?;
+        self.report = ExportReport { events: self.report.events + 1, last_seq: record.seq.get() };
+        Ok(())
+    }
+
+    fn line(&mut self, line: &Line) -> Result<()> {
+        let mut text = line.to_json()?;
+        text.push('\n');
+        (self.sink)(&text).map_err(|error| Error::io("cannot write the export", error))
+    }
+}
