@@ -237,6 +237,8 @@ impl<'w, 'v> Walk<'w, 'v> {
             return Ok(());
         }
         let bytes = self.read(offset..self.task.len_bytes)?;
+        // The window may be older than these bytes: frames that a writer has completed since would look like holes in it.
+        self.cursor.forget();
         let Some(tail) = scan_tail(self.cursor.scanner.clone(), &bytes, self.durable, |_| {}) else { return Ok(()) };
         if live {
             // Above the watermark nothing is damage while somebody writes.

@@ -140,7 +140,7 @@ fn fold_another_schema_under_the_same_version_is_refused_with_the_difference() {
     assert_eq!(error.code(), "T0143");
     assert!(error.message().ends_with("Job::Done.exit: i32 -> u8; + Job::Done.host: string"), "{error}");
     // The table says each schema once.
-    let types = read(&storage).types().unwrap();
+    let types = read(&storage).type_table().unwrap();
     let described: Vec<bool> = types.rows().map(|(_, entry)| !entry.descriptor.is_empty()).collect();
     assert_eq!(described, [true, false]);
     let fingerprint = types.rows().nth(1).unwrap().1.fingerprint.unwrap();

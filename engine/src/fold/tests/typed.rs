@@ -134,7 +134,7 @@ fn fold_unknown_critical_events_stop_a_fold_and_hints_do_not() {
 fn fold_a_payload_that_does_not_fit_is_an_error_with_its_place() {
     let storage = nightly(1);
     let journal = open(&storage);
-    let types = read(&storage).types().unwrap();
+    let types = read(&storage).type_table().unwrap();
     let row = types.rows().find(|(_, entry)| entry.variant == "Done").unwrap().1.clone();
     let run = journal.run("nightly").unwrap();
     let seq = run.append_raw(Expect::Any, &Arc::new(row), &[&[1, 255]]).unwrap().last.get();
