@@ -20,9 +20,9 @@ sim SEED:
 fuzz SECS:
     cd fuzz && for target in $(cargo +nightly fuzz list); do cargo +nightly fuzz run "$target" -- -max_total_time={{SECS}}; done
 
-# The benchmarks.
+# The log beside the limits of this machine, in one run: `just bench --data DIR append durable`.
 bench *ARGS:
-    cargo bench --workspace --all-features {{ARGS}}
+    cargo run --release --manifest-path bench/Cargo.toml -- {{ARGS}}
 
 # Write new golden files. Existing ones are never changed: the tests refuse that.
 bless:
