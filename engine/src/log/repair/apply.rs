@@ -170,11 +170,18 @@ impl RepairPlan {
         let detail = serde_json::json!({
             "mode": self.mode, "kept_in": directory, "lost": self.lost, "segments": self.segments,
         });
+        authority.tell(journal, "repair", &self.id, &detail)
+    }
+}
+
+impl Authority {
+    /// Appends the operator event that tells of a plan, closes the journal, and returns the event's seq.
+    pub(super) fn tell(&self, journal: Journal, verb: &str, plan: &str, detail: &serde_json::Value) -> Result<u64> {
         let action = OperatorAction {
-            verb: "repair".to_owned(),
-            plan: parse_digest(&self.id).unwrap_or_default(),
-            reason: authority.reason.clone(),
-            actor: authority.actor.clone(),
+            verb: verb.to_owned(),
+            plan: parse_digest(plan).unwrap_or_default(),
+            reason: self.reason.clone(),
+            actor: self.actor.clone(),
             detail: detail.to_string(),
         };
         let mut batch = Batch::new();
@@ -185,7 +192,7 @@ impl RepairPlan {
     }
 }
 
-fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<()> {
+pub(super) fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<()> {
     match storage.remove(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::io(format_args!("cannot remove {name}"), error))
@@ -230,6 +237,6 @@ fn parse_id(hexadecimal: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(hexadecimal, 16).ok().map(u128::to_be_bytes)
 }
 
-pub(super) fn parse_digest(hexadecimal: &str) -> Option<[u8; 32]> {
+fn parse_digest(hexadecimal: &str) -> Option<[u8; 32]> {
     blake3::Hash::from_hex(hexadecimal).ok().map(|hash| *hash.as_bytes())
 }

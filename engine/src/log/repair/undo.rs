@@ -5,9 +5,9 @@ use crate::log::quarantine::{digest_of, ensure_dir, keep};
 use crate::log::query::Query;
 use crate::log::reader::Reader;
 use crate::log::recovery::distrust_cache;
-use crate::log::repair::apply::{Applied, Authority, parse_digest};
+use crate::log::repair::apply::{Applied, Authority, remove_if_there};
 use crate::storage::{OpenMode, Storage, read_full_at, write_all_at};
-use crate::{Batch, ErrorKind, Journal, Kind, OperatorAction, SegmentNumber, Seq};
+use crate::{ErrorKind, Journal, OperatorAction, SegmentNumber, Seq};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -96,10 +96,7 @@ impl UndoPlan {
         for restored in &self.segments {
             restored.put_back(&**storage, &directory)?;
         }
-        let removed = storage.remove(paths::RUNS_INDEX);
-        removed
-            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-            .map_err(|error| Error::io("cannot remove runs.idx", error))?;
+        remove_if_there(&**storage, paths::RUNS_INDEX)?;
         Ok(Applied { plan: self.id.clone(), kept_in: directory, event, lost: 0 })
     }
 
@@ -111,18 +108,7 @@ impl UndoPlan {
             return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail store undo"));
         }
         let detail = serde_json::json!({ "event": self.event, "kept_in": directory, "segments": self.segments });
-        let action = OperatorAction {
-            verb: "undo".to_owned(),
-            plan: parse_digest(&self.id).unwrap_or_default(),
-            reason: authority.reason.clone(),
-            actor: authority.actor.clone(),
-            detail: detail.to_string(),
-        };
-        let mut batch = Batch::new();
-        batch.own(None, Kind::OPERATOR_ACTION, false, &action.encode());
-        let appended = journal.append(batch)?;
-        journal.close()?;
-        Ok(appended.last.get())
+        authority.tell(journal, "undo", &self.id, &detail)
     }
 }
 
