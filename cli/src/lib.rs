@@ -16,6 +16,7 @@ pub mod line;
 pub mod locate;
 pub mod network;
 pub mod output;
+pub mod payloads;
 pub mod plan;
 pub mod problem;
 pub mod progress;
@@ -24,6 +25,7 @@ mod reference;
 pub mod run_names;
 pub mod settings;
 pub mod store;
+pub mod summary;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 mod bad_input;
 mod command_line;
 mod crashes;
+mod dumping;
 mod imports;
 mod kit;
 mod processes;

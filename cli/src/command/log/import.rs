@@ -13,7 +13,7 @@ use taffrail::{ErrorKind, Reader};
 use crate::codes;
 use crate::command::Context;
 use crate::exit::Exit;
-use crate::human::count;
+use crate::human::{self, count};
 use crate::line::{Line, Tone};
 use crate::output::{Format, Output};
 use crate::problem::{Failure, Problem};
@@ -187,19 +187,19 @@ fn show(output: &mut Output, store: &Store, report: &ImportReport) -> Result<(),
     let oddities = &report.oddities;
     if oddities.count > 0 {
         let noun = if oddities.count == 1 { "oddity" } else { "oddities" };
-        let number = crate::human::thousands(oddities.count);
+        let number = human::thousands(oddities.count);
         let known = oddities.count - oddities.new;
-        let known = if known > 0 { format!(" ({} known)", crate::human::thousands(known)) } else { String::new() };
+        let known = if known > 0 { format!(" ({} known)", human::thousands(known)) } else { String::new() };
         line = line.plain(&format!("; {number} {noun} kept and reported{known}"));
     }
     output.line(line.plain("."))?;
     for oddity in oddities.listed.iter().take(ODDITIES_SHOWN) {
         let place = oddity.run.as_ref().map_or_else(String::new, |run| format!("{run}: "));
-        let text = format!("{place}{}: {}", oddity.file, oddity.reason);
+        let text = format!("{place}{}: {}", oddity.file, human::digests_cut(&oddity.reason));
         output.line(Line::new().plain("  ").tone(Tone::Warning, &oddity.code).plain("  ").plain(&text))?;
     }
     if oddities.count > ODDITIES_SHOWN as u64 {
-        let more = crate::human::thousands(oddities.count - ODDITIES_SHOWN as u64);
+        let more = human::thousands(oddities.count - ODDITIES_SHOWN as u64);
         let command = store.command("log dump --type taffrail.import.Oddities -o jsonl");
         output.line(Line::new().plain(&format!("  and {more} more: {command}")))?;
     }
