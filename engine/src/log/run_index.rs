@@ -70,11 +70,11 @@ impl RunIndex {
         }
     }
 
-    /// The run of a name.
+    /// The run of a name. What the file tells of it, and the log confirms, is kept in memory: the next question costs no read.
     ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn find(&self, storage: &dyn Storage, name: &str) -> Result<Option<RunTip>> {
+    pub(crate) fn find(&mut self, storage: &dyn Storage, name: &str) -> Result<Option<RunTip>> {
         if let Some(opened) = self.names.get(name) {
             return Ok(self.tips.get(&opened.run).copied());
         }
@@ -84,8 +84,9 @@ impl RunIndex {
             // run a second time.
             let Some(opened) = name_of(storage, &record)? else { return Err(base.spoiled_run(record.run)) };
             if opened == name {
-                let tip = RunTip { run: record.run, revision: record.revision, last: record.last };
-                return Ok(Some(self.tips.get(&record.run).copied().unwrap_or(tip)));
+                let told = RunTip { run: record.run, revision: record.revision, last: record.last };
+                self.names.insert(opened, Opened { run: record.run, at: record.opened_at });
+                return Ok(Some(*self.tips.entry(record.run).or_insert(told)));
             }
         }
         Ok(None)
