@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, explain, log, man, store};
+use crate::command::{completions, explain, log, man, replay, snap, state, store};
 use crate::exit;
 use crate::output::{Color, Format, Style};
 
@@ -71,6 +71,14 @@ pub enum Command {
     /// Append to the log, look into it, verify it
     #[command(subcommand)]
     Log(log::Log),
+    /// Show states, what changed between two of them, and which event caused it
+    #[command(subcommand)]
+    State(state::State),
+    /// Fold the log again; compare the states with everything that was recorded of them
+    Replay(replay::Replay),
+    /// List, write and drop snapshots
+    #[command(subcommand)]
+    Snap(snap::Snap),
     /// Make a store, look at one as a whole
     #[command(subcommand)]
     Store(store::Store),

@@ -290,6 +290,18 @@ catalogue! {
     T0515 "there is nothing to bisect"
         "The range has no good beginning and bad end: the condition holds at both ends, or at neither."
         "Choose a range at whose ends the condition differs."
+    T0516 "the state has no such path"
+        "A path names values by keys and list places, joined by points; at the place that the message names there is none of that name."
+        "Show the whole state with `taffrail state show`, and take the path from there."
+    T0517 "a command ended the bisection"
+        "The command that judges states exited with 127 or above, was stopped by a signal, or could not be started. Exit codes: 0 good, 125 cannot tell, 1 to 124 and 126 bad."
+        "Try the command on one state: `taffrail state show RUN --json | COMMAND`."
+    T0518 "the snapshot is needed"
+        "Events before it are compacted away, and no other snapshot of the same fold and run tells what they did."
+        "Write a newer snapshot with `taffrail snap create`, and drop this one then."
+    T0519 "the second process of a replay failed"
+        "`replay --twice` folds in a process of its own as well, to have other hash seeds. That could not be started, or ended without an answer."
+        "Run `taffrail replay --json` by hand, and see what it says; without --twice, one process does."
 }
 
 #[cfg(test)]

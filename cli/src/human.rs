@@ -68,6 +68,16 @@ pub fn digests_cut(text: &str) -> String {
     shortened
 }
 
+/// A value as compact JSON, cut to at most so many characters; what was cut is an ellipsis.
+#[must_use]
+pub fn value(value: &serde_json::Value, most: usize) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(most) {
+        None => text,
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{byte_size, count, digests_cut, thousands, time};

@@ -25,6 +25,7 @@ mod reference;
 pub mod run_names;
 pub mod settings;
 pub mod store;
+pub mod subject;
 pub mod summary;
 pub mod table;
 #[cfg(test)]
@@ -38,23 +39,57 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use taffrail::Fold;
+use taffrail::run::Runs;
+
 use arguments::Arguments;
 use command::Context;
 use exit::Exit;
 use output::Output;
 use problem::Failure;
 
-/// Runs the command line on the process's own arguments and streams.
+/// Runs the command line on the process's own arguments and streams, with the fold of runs.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_with::<Runs>()
+}
+
+/// The command line with a fold of your own: `state`, `replay` and `snap` are about its states.
+///
+/// ```no_run
+/// # use serde::{Deserialize, Serialize};
+/// # use taffrail::{Event, Fold, Recorded};
+/// # #[derive(Serialize, Deserialize)] struct Tick(u32);
+/// # impl Event for Tick { const TYPE: &'static str = "acme.tick"; const VERSION: u16 = 1; }
+/// struct Sum;
+/// impl Fold for Sum {
+///     const NAME: &'static str = "acme.sum";
+///     const VERSION: u32 = 1;
+///     type Event = Tick;
+///     type State = u32;
+///     fn apply(sum: &mut u32, tick: &Recorded<Tick>) {
+///         *sum += tick.data.0;
+///     }
+/// }
+/// fn main() -> std::process::ExitCode {
+///     taffrail_cli::main_with::<Sum>()
+/// }
+/// ```
+#[must_use]
+pub fn main_with<F: Fold>() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     crash::install_hook(arguments::style_in(&arguments));
-    crash::guarded(|| run(&arguments, &mut Output::of_process())).into()
+    crash::guarded(|| run_with::<F>(&arguments, &mut Output::of_process())).into()
 }
 
 /// Runs a command line; the first argument is the program's own name.
 pub fn run(arguments: &[OsString], output: &mut Output) -> Exit {
-    let answer = parsed(arguments, output).and_then(|exit| Ok(output.flush().map(|()| exit)?));
+    run_with::<Runs>(arguments, output)
+}
+
+/// The same with a fold of your own.
+pub fn run_with<F: Fold>(arguments: &[OsString], output: &mut Output) -> Exit {
+    let answer = parsed::<F>(arguments, output).and_then(|exit| Ok(output.flush().map(|()| exit)?));
     match answer {
         Ok(exit) => exit,
         Err(Failure::OutputClosed) => Exit::Clean,
@@ -67,11 +102,11 @@ pub fn run(arguments: &[OsString], output: &mut Output) -> Exit {
     }
 }
 
-fn parsed(arguments: &[OsString], output: &mut Output) -> Result<Exit, Failure> {
+fn parsed<F: Fold>(arguments: &[OsString], output: &mut Output) -> Result<Exit, Failure> {
     match Arguments::try_parse_from(arguments) {
         Ok(Arguments { global, command }) => {
             output.set_style(global.style());
-            command.run(&mut Context { global: &global, output })
+            command.run::<F>(&mut Context { global: &global, output })
         }
         Err(error) => {
             output.set_style(arguments::style_in(arguments));

@@ -4,7 +4,14 @@ pub mod completions;
 pub mod explain;
 pub mod log;
 pub mod man;
+pub mod replay;
+mod replay_check;
+mod replay_twin;
+pub mod snap;
+pub mod state;
 pub mod store;
+
+use taffrail::Fold;
 
 use crate::arguments::{Command, Global};
 use crate::exit::Exit;
@@ -21,13 +28,16 @@ pub struct Context<'run> {
 }
 
 impl Command {
-    /// Runs the command.
+    /// Runs the command; `F` is the fold that commands about states use.
     ///
     /// # Errors
     /// What ended it early. An answer such as "damage" is no error but an [`Exit`].
-    pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    pub fn run<F: Fold>(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         match self {
             Self::Log(log) => log.run(context),
+            Self::State(state) => state.run::<F>(context),
+            Self::Replay(replay) => replay.run::<F>(context),
+            Self::Snap(snap) => snap.run::<F>(context),
             Self::Store(store) => store.run(context),
             Self::Explain(explain) => explain.run(context),
             Self::Completions(completions) => completions.run(context),

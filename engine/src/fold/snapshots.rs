@@ -156,7 +156,10 @@ impl Snapshots {
     /// # Errors
     /// `NotFound` (T0510); `Io`.
     pub fn drop(&self, snapshot: &Snapshot) -> Result<()> {
-        let file = &snapshot.file;
+        self.remove(&snapshot.file)
+    }
+
+    pub(crate) fn remove(&self, file: &str) -> Result<()> {
         let io = |error| Error::io(format_args!("cannot remove {file}"), error);
         if self.storage.entry(file).map_err(io)?.is_none() {
             return Err(Error::new(ErrorKind::NotFound, "T0510", format!("there is no snapshot {file}"))
@@ -165,6 +168,26 @@ impl Snapshots {
         self.storage.remove(file).map_err(io)?;
         let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
         self.storage.sync_dir(directory).map_err(io)
+    }
+
+    /// The storage that they are in.
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Puts a file back that was dropped.
+    pub(crate) fn put_back(&self, file: &str, bytes: &[u8]) -> Result<()> {
+        let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
+        self.write(directory, file, bytes).map_err(|error| Error::io(format_args!("cannot write {file}"), error))
+    }
+
+    /// Whether a name is that of a snapshot's file: what the log says of one is not believed further than this.
+    pub(crate) fn is_file_name(file: &str) -> bool {
+        let mut parts = file.split('/');
+        let (top, directory, name) = (parts.next(), parts.next(), parts.next());
+        let plain = |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && part != "." && part != "..");
+        let is_snapshot = name.is_some_and(|name| name.ends_with(".snap"));
+        top == Some(SNAPSHOTS) && plain(directory) && is_snapshot && parts.next().is_none()
     }
 
     /// Removes all but the newest so many snapshots of a fold and run, and never goes below

@@ -1,6 +1,7 @@
 //! Positions of the one grammar, looked up in a log.
 
 use crate::error::{Error, Result};
+use crate::fold::Snapshots;
 use crate::log::query::Query;
 use crate::log::reader::Reader;
 use crate::position::{Position, PositionRange};
@@ -13,6 +14,14 @@ impl Reader {
     /// # Errors
     /// `NotFound` where the log has no such position; as reading.
     pub fn resolve(&self, position: &Position, now_ns: i64) -> Result<Seq> {
+        self.resolve_for(None, position, now_ns)
+    }
+
+    /// The same for a command about a run: then a snapshot is one of that run.
+    ///
+    /// # Errors
+    /// As [`Reader::resolve`].
+    pub fn resolve_for(&self, run: Option<Seq>, position: &Position, now_ns: i64) -> Result<Seq> {
         match position {
             Position::Seq(seq) => {
                 let seq = Seq::after(seq.get() - 1);
@@ -33,7 +42,8 @@ impl Reader {
             Position::Mark(name) => self.mark(name)?.ok_or_else(|| none(position, "there is no such mark")),
             Position::Run(name) => Ok(self.find_run(name)?.last),
             Position::Offset { segment, offset_bytes } => self.event_at(position, segment.get(), *offset_bytes),
-            Position::LatestSnapshot | Position::Snapshot(_) => Err(none(position, "the store has no such snapshot")),
+            Position::LatestSnapshot => self.snapshot(position, run, |_| true),
+            Position::Snapshot(seq) => self.snapshot(position, run, |taken| taken.get() == seq.get()),
             Position::Before(_) | Position::After(_) => Err(none(position, "no run of the store has such a step")),
         }
     }
@@ -84,6 +94,14 @@ impl Reader {
     fn first_at_or_after(&self, time_ns: i64) -> Result<Option<Seq>> {
         let query = Query { times_ns: Some(time_ns..i64::MAX), ..Query::default() };
         Ok(self.events(query)?.next()?.map(|record| record.seq))
+    }
+
+    /// The newest snapshot that is wanted, of a run or of any.
+    fn snapshot(&self, position: &Position, run: Option<Seq>, wanted: impl Fn(Seq) -> bool) -> Result<Seq> {
+        let list = Snapshots::of(self).map(|snapshots| snapshots.list()).transpose()?.unwrap_or_default();
+        let of_run = list.snapshots.iter().filter(|snapshot| run.is_none() || snapshot.head.run == run);
+        let found = of_run.map(|snapshot| snapshot.head.seq).filter(|seq| wanted(*seq)).max();
+        found.ok_or_else(|| none(position, "there is no such snapshot").hint("taffrail snap list"))
     }
 
     fn mark(&self, name: &str) -> Result<Option<Seq>> {

@@ -176,7 +176,7 @@ impl RepairPlan {
 
 impl Authority {
     /// Appends the operator event that tells of a plan, closes the journal, and returns the event's seq.
-    pub(super) fn tell(&self, journal: Journal, verb: &str, plan: &str, detail: &serde_json::Value) -> Result<u64> {
+    pub(crate) fn tell(&self, journal: Journal, verb: &str, plan: &str, detail: &serde_json::Value) -> Result<u64> {
         let action = OperatorAction {
             verb: verb.to_owned(),
             plan: parse_digest(plan).unwrap_or_default(),

@@ -1,4 +1,5 @@
 use crate::error::{Error, Result};
+use crate::fold::Snapshots;
 use crate::log::lock::StoreLock;
 use crate::log::paths;
 use crate::log::quarantine::{digest_of, ensure_dir, keep};
@@ -26,7 +27,20 @@ pub struct Restored {
     pub replaces: String,
 }
 
-/// What putting the originals of a repair back would do. Made by reading only.
+/// A snapshot's file that an undo puts back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RestoredSnapshot {
+    /// The file, relative to the store.
+    pub file: String,
+    /// What was kept of it, relative to the store.
+    pub from: String,
+    /// Its length in bytes.
+    pub len_bytes: u64,
+    /// BLAKE3 of its bytes, in hexadecimal.
+    pub digest: String,
+}
+
+/// What putting back what a repair replaced, or what was dropped, would do. Made by reading only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UndoPlan {
     /// BLAKE3 over the plan, in hexadecimal; the first six digits are its name.
@@ -37,12 +51,14 @@ pub struct UndoPlan {
     pub undoes: String,
     /// Where its originals are.
     pub kept_in: String,
-    /// The files that are put back.
+    /// The segments that are put back.
     pub segments: Vec<Restored>,
+    /// The snapshots that are put back.
+    pub snapshots: Vec<RestoredSnapshot>,
 }
 
 impl UndoPlan {
-    /// Plans the undo of a repair: of the operator event with this seq, or of the last one.
+    /// Plans the undo of a repair, or of a drop: of the operator event with this seq, or of the last one.
     ///
     /// # Errors
     /// `NotFound` where there is nothing to undo; `Rejected` where that event can not be undone; as reading.
@@ -58,12 +74,14 @@ impl UndoPlan {
                 segments.push(restored(&**storage, &kept_in, number)?);
             }
         }
-        if segments.is_empty() {
-            let message = format!("what event {seq} did can not be undone: it rewrote no segment");
+        let dropped = detail["snapshots"].as_array().into_iter().flatten();
+        let snapshots = dropped.map(|told| restored_snapshot(&**storage, told)).collect::<Result<Vec<_>>>()?;
+        if segments.is_empty() && snapshots.is_empty() {
+            let message = format!("what event {seq} did can not be undone: it replaced nothing");
             return Err(Error::new(ErrorKind::Rejected, "T0403", message).seq(seq.get()));
         }
         let undoes = blake3::Hash::from(action.plan).to_hex().to_string();
-        let mut plan = UndoPlan { id: String::new(), event: seq.get(), undoes, kept_in, segments };
+        let mut plan = UndoPlan { id: String::new(), event: seq.get(), undoes, kept_in, segments, snapshots };
         let text = serde_json::to_vec(&plan).unwrap_or_default();
         plan.id = blake3::hash(&text).to_hex().to_string();
         Ok(plan)
@@ -85,6 +103,10 @@ impl UndoPlan {
             return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail store undo"));
         }
         let directory = format!("{}/{}", paths::QUARANTINE, self.name());
+        for snapshot in &self.snapshots {
+            let bytes = snapshot.read(&**storage)?;
+            Snapshots::new(Arc::clone(storage)).put_back(&snapshot.file, &bytes)?;
+        }
         // The event goes in first: once the damage is back, a damaged newest segment would refuse it.
         let event = self.tell(storage, authority, &directory)?;
         let mut lock = StoreLock::open(Arc::clone(storage))?;
@@ -107,9 +129,38 @@ impl UndoPlan {
             let message = format!("the store has changed: plan {} is now {}", self.name(), again.name());
             return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail store undo"));
         }
-        let detail = serde_json::json!({ "event": self.event, "kept_in": directory, "segments": self.segments });
+        let detail = serde_json::json!({
+            "event": self.event, "kept_in": directory, "segments": self.segments, "snapshots": self.snapshots,
+        });
         authority.tell(journal, "undo", &self.id, &detail)
     }
+}
+
+impl RestoredSnapshot {
+    fn read(&self, storage: &dyn Storage) -> Result<Vec<u8>> {
+        let io_error = |error| Error::io("cannot read the quarantine", error);
+        let mut bytes = vec![0; usize::try_from(self.len_bytes).unwrap_or(usize::MAX)];
+        let read = storage.open(&self.from, OpenMode::Read).and_then(|file| read_full_at(&*file, 0, &mut bytes));
+        bytes.truncate(read.map_err(io_error)?);
+        Ok(bytes)
+    }
+}
+
+/// What the log says of a dropped file, held against what is in the quarantine.
+fn restored_snapshot(storage: &dyn Storage, told: &serde_json::Value) -> Result<RestoredSnapshot> {
+    let text = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
+    let (file, from) = (text("file"), text("kept_as"));
+    let spoiled = |why: &str| Error::new(ErrorKind::NotFound, "T0404", format!("{file} can not be put back: {why}"));
+    if !Snapshots::is_file_name(&file) || !from.starts_with(paths::QUARANTINE) {
+        return Err(spoiled("the event that tells of it names other files"));
+    }
+    let kept = storage.open(&from, OpenMode::Read).map_err(|error| spoiled(&format!("{from}: {error}")))?;
+    let len_bytes = kept.len_bytes().map_err(|error| Error::io("cannot read the quarantine", error))?;
+    let digest = blake3::Hash::from(digest_of(&*kept, 0..len_bytes)?).to_hex().to_string();
+    if digest != text("digest") {
+        return Err(spoiled(&format!("{from} is not what was kept")));
+    }
+    Ok(RestoredSnapshot { file, from, len_bytes, digest })
 }
 
 impl Restored {
@@ -155,13 +206,13 @@ fn find(storage: &Arc<dyn Storage>, event: Option<Seq>) -> Result<(Seq, Operator
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
         match action.verb.as_str() {
             "undo" => undone.extend(detail["event"].as_u64()),
-            "repair" => repairs.push((record.seq, action)),
+            "repair" | "drop" => repairs.push((record.seq, action)),
             _ => {}
         }
     }
     repairs.retain(|(seq, _)| event.is_some() || !undone.contains(&seq.get()));
     let found = repairs.pop();
-    found.ok_or_else(|| Error::new(ErrorKind::NotFound, "T0404", "there is no repair to undo"))
+    found.ok_or_else(|| Error::new(ErrorKind::NotFound, "T0404", "there is no repair and no drop to undo"))
 }
 
 fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Result<Restored> {

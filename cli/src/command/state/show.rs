@@ -1,0 +1,169 @@
+//! `taffrail state show [RUN] [PATH]`
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+use taffrail::fold::{Start, state_json, value_at};
+use taffrail::nearest::nearest;
+use taffrail::position::Position;
+use taffrail::{Fold, Seq};
+
+use crate::codes;
+use crate::command::Context;
+use crate::exit::Exit;
+use crate::human;
+use crate::line::{Line, Tone};
+use crate::output::{Format, Output};
+use crate::problem::{Failure, Problem};
+use crate::store::Store;
+use crate::subject::Subject;
+
+/// Arguments of `taffrail state show`.
+#[derive(Args, Clone, Debug)]
+pub struct Show {
+    /// The run, by its name or a unique prefix of it [default: the run of the store, if it has only one]
+    pub run: Option<String>,
+
+    /// Only the value at this path: keys and list places, joined by points
+    pub path: Option<String>,
+
+    /// The state after this position [default: head]
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true)]
+    pub at: Option<Position>,
+
+    /// Fold from the first event on, whatever snapshots there are
+    #[arg(long)]
+    pub from_origin: bool,
+}
+
+/// `taffrail.state/1`
+#[derive(Debug, Serialize)]
+struct Report<'shown> {
+    schema: &'static str,
+    fold: &'static str,
+    version: u32,
+    /// The run's number; null for a fold over the store.
+    run: Option<u64>,
+    name: Option<&'shown str>,
+    /// The event after which it is the state; null before the first.
+    seq: Option<u64>,
+    revision: u32,
+    /// Events that were applied.
+    events: u64,
+    /// Of the whole state's canonical bytes.
+    digest: String,
+    /// Events that should be there and are not.
+    missing: u64,
+    /// The snapshot that the fold began at; null for the first event.
+    snapshot: Option<u64>,
+    /// Where in the state the value is; empty for all of it.
+    path: &'shown str,
+    state: &'shown Value,
+}
+
+impl Show {
+    /// Shows the state.
+    ///
+    /// # Errors
+    /// T0516 for a path that the state does not have; what naming runs and positions, reading and folding say.
+    pub fn run<F: Fold>(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+        context.output.require("state show", &Format::TEXT)?;
+        let subject = Subject::find::<F>(Store::locate(context)?, self.run.as_deref())?;
+        let until = subject.seq(self.at.as_ref())?.next();
+        let start = if self.from_origin { Start::Origin } else { Start::Snapshot };
+        let loaded =
+            subject.reader.state::<F>(subject.run, Some(until), start).map_err(|error| subject.problem(&error))?;
+        for finding in &loaded.findings {
+            context.output.warning(&format!("{}: {}", finding.file, finding.why));
+        }
+        let standing = &loaded.standing;
+        let all = state_json(&standing.state);
+        let path = self.path.as_deref().unwrap_or_default();
+        let value = value_at(&all, path).ok_or_else(|| no_such_path(path, &all, &subject))?;
+        let missing: u64 = standing.missing.iter().map(|missing| missing.count).sum();
+        let report = Report {
+            schema: "taffrail.state/1",
+            fold: F::NAME,
+            version: F::VERSION,
+            run: subject.run.map(Seq::get),
+            name: subject.name.as_deref(),
+            seq: standing.seq.map(Seq::get),
+            revision: standing.revision,
+            events: standing.events,
+            digest: standing.digest().map_err(|error| subject.problem(&error))?.to_string(),
+            missing,
+            snapshot: loaded.snapshot.map(Seq::get),
+            path,
+            state: value,
+        };
+        match context.output.format() {
+            Format::Human => print(&report, &subject, context.output)?,
+            _ => context.output.json(&report)?,
+        }
+        Ok(Exit::Clean)
+    }
+}
+
+fn print(report: &Report<'_>, subject: &Subject, output: &mut Output) -> Result<(), Failure> {
+    let at = report.seq.map_or_else(|| "before its first event".to_owned(), |seq| {
+        format!("after seq {}", human::thousands(seq))
+    });
+    let events = human::count(report.events, "event");
+    let began = report.snapshot.map(|seq| format!(", from the snapshot of seq {}", human::thousands(seq)));
+    let text = format!("  {at}, {events} applied{}", began.unwrap_or_default());
+    output.line(Line::new().tone(Tone::Heading, subject.title()).plain(&text))?;
+    output.line(format!("{} version {}  digest {}", report.fold, report.version, report.digest).as_str())?;
+    if report.missing > 0 {
+        let missing = human::count(report.missing, "event");
+        let text = format!(": {missing} are missing, and the state lacks what they did");
+        output.line(Line::new().tone(Tone::Bad, "INCOMPLETE").plain(&text))?;
+    }
+    output.line("")?;
+    let mut rows = Vec::new();
+    leaves(report.path, report.state, &mut rows);
+    let width = rows.iter().map(|(path, _)| path.chars().count()).max().unwrap_or(0).min(40);
+    let most = output.width().map_or(usize::MAX, |columns| columns.saturating_sub(width + 2).max(20));
+    for (path, value) in rows {
+        output.line(format!("{path:<width$}  {}", human::value(value, most)).as_str())?;
+    }
+    Ok(())
+}
+
+/// Every value that holds no others, with its path; empty lists and objects are values, too.
+fn leaves<'value>(path: &str, value: &'value Value, rows: &mut Vec<(String, &'value Value)>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            members.iter().for_each(|(key, member)| leaves(&below(key), member, rows));
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().enumerate().for_each(|(place, item)| leaves(&below(&place.to_string()), item, rows));
+        }
+        _ => rows.push((path.to_owned(), value)),
+    }
+}
+
+/// The error for a path that is not there, with what there is at the last place that is.
+pub(super) fn no_such_path(path: &str, state: &Value, subject: &Subject) -> Failure {
+    let parents = path.rmatch_indices('.').map(|(end, _)| &path[..end]).chain([""]);
+    let parent = parents.into_iter().find(|parent| value_at(state, parent).is_some()).unwrap_or_default();
+    let rest = path.strip_prefix(parent).unwrap_or(path).trim_start_matches('.');
+    let missing = rest.split('.').next().unwrap_or(rest);
+    let keys: Vec<&str> = match value_at(state, parent) {
+        Some(Value::Object(members)) => members.keys().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let near = nearest(missing, keys.iter().copied());
+    let place = if parent.is_empty() { "the state".to_owned() } else { parent.to_owned() };
+    let there = match (near.is_empty(), keys.is_empty()) {
+        (false, _) => format!("the nearest: {}", near.join(", ")),
+        (true, false) => format!("there are: {}", keys.join(", ")),
+        (true, true) => "it holds no values by name".to_owned(),
+    };
+    let show = format!("state show {}", subject.name.as_deref().map(crate::usage::quoted).unwrap_or_default());
+    Problem::new(codes::T0516, Exit::Differs, format!("{place} has no {missing:?}; {there}"))
+        .hint(subject.store.command(show.trim_end()))
+        .with("path", path)
+        .with("nearest", near)
+        .into()
+}

@@ -1,0 +1,121 @@
+//! Taking snapshots away, by a plan that can be undone.
+
+use crate::error::{Error, Result};
+use crate::fold::snapshots::Snapshots;
+use crate::log::quarantine::{digest_of, keep};
+use crate::log::paths;
+use crate::repair::{Applied, Authority};
+use crate::storage::{OpenMode, Storage};
+use crate::{ErrorKind, GapReason, Journal, Reader, Seq};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A snapshot's file that is taken away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DroppedFile {
+    /// The file, relative to the store.
+    pub file: String,
+    /// Its length in bytes.
+    pub len_bytes: u64,
+    /// BLAKE3 of its bytes, in hexadecimal.
+    pub digest: String,
+}
+
+/// What dropping snapshots would do. Made by reading only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DropPlan {
+    /// BLAKE3 over the plan, in hexadecimal; the first six digits are its name.
+    pub id: String,
+    /// The files, sorted.
+    pub snapshots: Vec<DroppedFile>,
+}
+
+impl DropPlan {
+    /// Plans to drop snapshots, good ones and others, by their files as [`Snapshots::list`] names them.
+    ///
+    /// # Errors
+    /// `NotFound` (T0510) for a file that is no snapshot of this store; `Rejected` (T0518) where events are compacted away
+    /// and nothing else knows what they did; `Io`.
+    pub fn make(reader: &Reader, files: &BTreeSet<String>) -> Result<DropPlan> {
+        let none = |file: &str| Error::new(ErrorKind::NotFound, "T0510", format!("there is no snapshot {file}"));
+        let Some(snapshots) = Snapshots::of(reader) else {
+            return Err(none("beside a segment's file").hint("taffrail snap list"));
+        };
+        let list = snapshots.list()?;
+        let storage = snapshots.storage();
+        let mut dropped = Vec::new();
+        for file in files {
+            let good = list.snapshots.iter().find(|snapshot| snapshot.file == *file);
+            let bad = list.findings.iter().find(|finding| finding.file == *file);
+            if good.is_none() && bad.is_none() {
+                return Err(none(file).hint("taffrail snap list"));
+            }
+            if let Some(snapshot) = good {
+                let same = |other: &&crate::fold::Snapshot| {
+                    let key = |it: &crate::fold::Snapshot| (it.head.fold.clone(), it.head.version, it.head.run);
+                    key(other) == key(snapshot) && !files.contains(&other.file)
+                };
+                let stays = list.snapshots.iter().filter(same).map(|other| other.head.seq);
+                refuse_if_needed(reader, snapshot.head.seq, stays.max(), file)?;
+            }
+            let io = |error| Error::io(format_args!("cannot read {file}"), error);
+            let open = storage.open(file, OpenMode::Read).map_err(io)?;
+            let len_bytes = open.len_bytes().map_err(io)?;
+            let digest = blake3::Hash::from(digest_of(&*open, 0..len_bytes)?).to_hex().to_string();
+            dropped.push(DroppedFile { file: file.clone(), len_bytes, digest });
+        }
+        let mut plan = DropPlan { id: String::new(), snapshots: dropped };
+        plan.id = blake3::hash(&serde_json::to_vec(&plan).unwrap_or_default()).to_hex().to_string();
+        Ok(plan)
+    }
+
+    /// The short name: the first six digits of the id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.id[..6.min(self.id.len())]
+    }
+
+    /// Copies the files to quarantine, writes the operator event, and removes them. Safe to be interrupted anywhere: then
+    /// files may still be there that the log says were dropped, and dropping them again is another plan.
+    ///
+    /// # Errors
+    /// `Rejected` (T0401) where the files are no longer what was planned for; `Locked`, `Io`.
+    pub fn apply(&self, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<Applied> {
+        let reader = Reader::open_on(Arc::clone(storage))?;
+        let files = self.snapshots.iter().map(|dropped| dropped.file.clone()).collect();
+        let again = DropPlan::make(&reader, &files)?;
+        if authority.plan.len() < 6 || !self.id.starts_with(&authority.plan) || again.id != self.id {
+            let message = format!("plan {} is not the one for these snapshots now: that is {}", authority.plan, again.name());
+            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail snap drop"));
+        }
+        let directory = format!("{}/{}", paths::QUARANTINE, self.name());
+        let mut told = Vec::new();
+        for (number, dropped) in self.snapshots.iter().enumerate() {
+            let io = |error| Error::io(format_args!("cannot read {}", dropped.file), error);
+            let file = storage.open(&dropped.file, OpenMode::Read).map_err(io)?;
+            let (kept_as, _) = keep(&**storage, &directory, &format!("snapshot-{number}"), &*file, 0..dropped.len_bytes)?;
+            told.push(serde_json::json!({ "file": dropped.file, "kept_as": kept_as, "digest": dropped.digest }));
+        }
+        let journal = Journal::options().lock_timeout_ms(authority.lock_timeout_ms).open_on(Arc::clone(storage))?;
+        let detail = serde_json::json!({ "kept_in": directory, "snapshots": told });
+        let event = authority.tell(journal, "drop", &self.id, &detail)?;
+        let snapshots = Snapshots::new(Arc::clone(storage));
+        for dropped in &self.snapshots {
+            snapshots.remove(&dropped.file)?;
+        }
+        Ok(Applied { plan: self.id.clone(), kept_in: directory, event, lost: 0 })
+    }
+}
+
+/// Events that are compacted away are known by what snapshots say of them alone.
+fn refuse_if_needed(reader: &Reader, seq: Seq, other: Option<Seq>, file: &str) -> Result<()> {
+    let gaps = reader.gaps()?;
+    let compacted = gaps.iter().filter(|gap| gap.reason == GapReason::Compacted && gap.first <= seq);
+    let Some(last) = compacted.map(|gap| gap.last).max() else { return Ok(()) };
+    if other.is_some_and(|other| other >= last.min(seq)) {
+        return Ok(());
+    }
+    let message = format!("{file} is all that is left of the events up to seq {last}, which are compacted away");
+    Err(Error::new(ErrorKind::Rejected, "T0518", message).hint("taffrail snap create"))
+}
