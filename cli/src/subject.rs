@@ -40,7 +40,7 @@ impl Subject {
                 let mut runs = reader.runs().map_err(|error| store.problem(&error))?.into_values();
                 match (runs.next(), runs.next()) {
                     (Some(only), None) => only,
-                    (None, _) => return Err(store.problem(&no_runs()).into()),
+                    (None, _) => return Err(no_runs(&store)),
                     (Some(_), Some(_)) => return Err(missing_run(&store)),
                 }
             }
@@ -108,9 +108,8 @@ impl Subject {
     }
 }
 
-fn no_runs() -> taffrail::Error {
-    let message = "the store has no run";
-    taffrail::Error::new(taffrail::ErrorKind::NotFound, "T0141", message).hint("taffrail log stat")
+fn no_runs(store: &Store) -> Failure {
+    Problem::new(codes::T0141, Exit::Differs, "the store has no run").hint(store.command("log stat")).into()
 }
 
 fn missing_run(store: &Store) -> Failure {

@@ -113,13 +113,8 @@ impl Replay {
             return fold_all::<F>(&subject, until, context.output);
         }
         let states = self.against.as_ref().map(|file| read_states(file)).transpose()?;
-        let options = CheckOptions {
-            run,
-            until,
-            twice: self.twice,
-            snapshots: self.from.is_some(),
-            against: states.as_ref(),
-        };
+        let options =
+            CheckOptions { run, until, twice: self.twice, snapshots: self.from.is_some(), against: states.as_ref() };
         let mut report = check_with::<F>(&subject.reader, &options).map_err(problem)?;
         if self.twice {
             Twin::new(&store, self.run.as_deref(), self.at.as_ref()).compare::<F>(&subject.reader, &mut report)?;

@@ -84,7 +84,7 @@ struct Report<'check> {
 ///
 /// # Errors
 /// What writing says.
-pub fn print(check: &CheckReport, subject: &Subject, context: &mut Context<'_>) -> Result<Exit, Failure> {
+pub(super) fn print(check: &CheckReport, subject: &Subject, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut names = RunNames::default();
     let mut exit = Exit::Clean;
     let mut runs = Vec::new();
@@ -175,7 +175,10 @@ fn divergence<'check>(found: &'check Divergence, name: Option<&str>, subject: &S
         },
         recorded: found.recorded.to_string(),
         computed: found.computed.to_string(),
-        fields: fields.iter().map(|FieldChange { path, old, new }| Field { path, recorded: old, computed: new }).collect(),
+        fields: fields
+            .iter()
+            .map(|FieldChange { path, old, new }| Field { path, recorded: old, computed: new })
+            .collect(),
         repro,
     }
 }
@@ -230,7 +233,9 @@ fn show(report: &Report<'_>, subject: &Subject, exit: Exit, output: &mut Output)
     }
     let (equal, compared) = (human::thousands(report.equal), human::count(report.compared, "comparison"));
     let tone = if report.diverged == 0 { Tone::Good } else { Tone::Bad };
-    let text = if report.diverged == 0 { "no divergence".to_owned() } else {
+    let text = if report.diverged == 0 {
+        "no divergence".to_owned()
+    } else {
         format!("{} diverged", human::count(report.diverged, "run"))
     };
     let counted = format!(": {equal} of {compared} equal, in {runs}{ending}");

@@ -16,7 +16,7 @@ use crate::store::Store;
 
 /// How to start the other process.
 #[derive(Debug)]
-pub struct Twin {
+pub(super) struct Twin {
     words: Vec<OsString>,
     at: Option<String>,
 }
@@ -24,7 +24,7 @@ pub struct Twin {
 impl Twin {
     /// A process that replays the same log.
     #[must_use]
-    pub fn new(store: &Store, run: Option<&str>, at: Option<&Position>) -> Self {
+    pub(super) fn new(store: &Store, run: Option<&str>, at: Option<&Position>) -> Self {
         let mut words: Vec<OsString> =
             vec!["replay".into(), "--store".into(), store.location.path.clone().into_os_string()];
         if let Some(run) = run {
@@ -37,7 +37,7 @@ impl Twin {
     ///
     /// # Errors
     /// T0519 where the other process cannot be started or does not answer; as reading.
-    pub fn compare<F: Fold>(&self, reader: &Reader, report: &mut CheckReport) -> Result<(), Failure> {
+    pub(super) fn compare<F: Fold>(&self, reader: &Reader, report: &mut CheckReport) -> Result<(), Failure> {
         let ends = self.ends()?;
         for check in &mut report.runs {
             let Some(here) = check.digest else { continue };
@@ -55,7 +55,8 @@ impl Twin {
 
     fn start(&self, more: &[OsString]) -> Result<std::process::Child, Failure> {
         let program = std::env::current_exe().map_err(|error| failed(&error.to_string()))?;
-        let child = Command::new(program).args(&self.words).args(more).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child =
+            Command::new(program).args(&self.words).args(more).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         child.map_err(|error| failed(&error.to_string()))
     }
 

@@ -265,7 +265,9 @@ fn print(rows: &[Row], findings: &[SnapshotFinding], output: &mut Output) -> Res
         ]);
     }
     if rows.is_empty() {
-        output.note("no snapshots; `taffrail snap create` writes them, and states are folded from the first event until then");
+        output.note(
+            "no snapshots; `taffrail snap create` writes them, and states are folded from the first event until then",
+        );
     } else {
         output.lines(table.lines())?;
     }

@@ -145,15 +145,16 @@ impl<'r, F: Fold> History<'r, F> {
     /// # Errors
     /// `Invalid` (T0515) where there is no event in between, the first state is bad, or the last one is not; what `judge`
     /// returns; as [`Reader::state`].
-    pub fn bisect(
+    pub fn bisect<E: From<Error>>(
         &self,
         from: Option<Seq>,
         to: Seq,
-        mut judge: impl FnMut(&F::State, &Value) -> Result<Judgement>,
-    ) -> Result<Bisection> {
+        mut judge: impl FnMut(&F::State, &Value) -> std::result::Result<Judgement, E>,
+    ) -> std::result::Result<Bisection, E> {
         let mut timeline = Timeline::<F>::default();
         let (start, _) = self.walk(from, to, |event, _, after| timeline.push(event, after))?;
-        let refused = |why: &str| Err(Error::new(ErrorKind::Invalid, "T0515", format!("nothing to bisect: {why}")));
+        let refused =
+            |why: &str| Err(Error::new(ErrorKind::Invalid, "T0515", format!("nothing to bisect: {why}")).into());
         let mut probes = 0;
         let mut judge_state = |state: &F::State| {
             probes += 1;

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::fold::snapshots::Snapshots;
-use crate::log::quarantine::{digest_of, keep};
 use crate::log::paths;
+use crate::log::quarantine::{digest_of, keep};
 use crate::repair::{Applied, Authority};
 use crate::storage::{OpenMode, Storage};
 use crate::{ErrorKind, GapReason, Journal, Reader, Seq};
@@ -86,7 +86,8 @@ impl DropPlan {
         let files = self.snapshots.iter().map(|dropped| dropped.file.clone()).collect();
         let again = DropPlan::make(&reader, &files)?;
         if authority.plan.len() < 6 || !self.id.starts_with(&authority.plan) || again.id != self.id {
-            let message = format!("plan {} is not the one for these snapshots now: that is {}", authority.plan, again.name());
+            let message =
+                format!("plan {} is not the one for these snapshots now: that is {}", authority.plan, again.name());
             return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail snap drop"));
         }
         let directory = format!("{}/{}", paths::QUARANTINE, self.name());
@@ -94,7 +95,8 @@ impl DropPlan {
         for (number, dropped) in self.snapshots.iter().enumerate() {
             let io = |error| Error::io(format_args!("cannot read {}", dropped.file), error);
             let file = storage.open(&dropped.file, OpenMode::Read).map_err(io)?;
-            let (kept_as, _) = keep(&**storage, &directory, &format!("snapshot-{number}"), &*file, 0..dropped.len_bytes)?;
+            let (kept_as, _) =
+                keep(&**storage, &directory, &format!("snapshot-{number}"), &*file, 0..dropped.len_bytes)?;
             told.push(serde_json::json!({ "file": dropped.file, "kept_as": kept_as, "digest": dropped.digest }));
         }
         let journal = Journal::options().lock_timeout_ms(authority.lock_timeout_ms).open_on(Arc::clone(storage))?;

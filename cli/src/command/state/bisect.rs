@@ -70,6 +70,18 @@ enum Judge {
     Command(Vec<OsString>),
 }
 
+/// What ends a search early.
+enum Stop {
+    Judge(String),
+    Engine(taffrail::Error),
+}
+
+impl From<taffrail::Error> for Stop {
+    fn from(error: taffrail::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
 impl Bisect {
     /// Finds the event.
     ///
@@ -94,17 +106,12 @@ impl Bisect {
         let range = range.map_err(|error| translate::position(&error))?;
         let subject = Subject::find::<F>(Store::locate(context)?, run)?;
         let (from, to) = bounds(range.as_ref(), &subject)?;
-        let mut stopped = None;
-        let found = History::<F>::of(&subject.reader, subject.run).bisect(from, to, |_, state| {
-            judge.judge(state).map_err(|why| {
-                stopped = Some(why.clone());
-                taffrail::Error::new(taffrail::ErrorKind::Rejected, "T0517", why)
-            })
-        });
-        let found = match (found, stopped) {
-            (_, Some(why)) => return Err(Problem::new(codes::T0517, Exit::Refused, why).hint("taffrail explain T0517").into()),
-            (found, None) => found.map_err(|error| subject.problem(&error))?,
-        };
+        let history = History::<F>::of(&subject.reader, subject.run);
+        let found = history.bisect::<Stop>(from, to, |_, state| judge.judge(state).map_err(Stop::Judge));
+        let found = found.map_err(|stop| match stop {
+            Stop::Judge(why) => Problem::new(codes::T0517, Exit::Refused, why).hint("taffrail explain T0517").into(),
+            Stop::Engine(error) => subject.problem(&error),
+        })?;
         let first_bad = CauseReport::new(&found.first_bad, &subject);
         if context.output.format().is_json() {
             context.output.json(&Report {
@@ -128,7 +135,9 @@ impl Bisect {
         }
         context.output.line(format!("{} judged", human::count(u64::from(found.probes), "state")).as_str())?;
         let words = format!("log dump {}", first_bad.seq());
-        context.output.line(Line::new().tone(Tone::Hint, "look").plain(&format!(": {}", subject.store.command(&words))))?;
+        context
+            .output
+            .line(Line::new().tone(Tone::Hint, "look").plain(&format!(": {}", subject.store.command(&words))))?;
         Ok(Exit::Clean)
     }
 }
@@ -165,7 +174,7 @@ fn run(words: &[OsString], state: &Value) -> Result<Judgement, String> {
         .map_err(|error| format!("{name} cannot be started: {error}"))?;
     if let Some(mut input) = child.stdin.take() {
         // A command may judge without reading all of it.
-        let _unread = serde_json::to_writer(&mut input, state).and_then(|()| Ok(input.write_all(b"\n")?));
+        let _unread = writeln!(input, "{state}");
     }
     let status = child.wait().map_err(|error| format!("{name} cannot be waited for: {error}"))?;
     match status.code() {

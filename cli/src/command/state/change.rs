@@ -11,7 +11,7 @@ use crate::subject::Subject;
 
 /// The event behind a change.
 #[derive(Clone, Debug, Serialize)]
-pub struct CauseReport {
+pub(super) struct CauseReport {
     seq: u64,
     /// Its ordinal in the run; 0 for an event of the store.
     revision: u32,
@@ -25,7 +25,7 @@ pub struct CauseReport {
 impl CauseReport {
     /// The report of an event; it is read again for its actor.
     #[must_use]
-    pub fn new(event: &CauseEvent, subject: &Subject) -> Self {
+    pub(super) fn new(event: &CauseEvent, subject: &Subject) -> Self {
         let time = Timestamp::from_nanosecond(i128::from(event.time_ns));
         Self {
             seq: event.seq.get(),
@@ -38,31 +38,31 @@ impl CauseReport {
 
     /// Its seq.
     #[must_use]
-    pub fn seq(&self) -> u64 {
+    pub(super) fn seq(&self) -> u64 {
         self.seq
     }
 
     /// Its clock, in RFC 3339.
     #[must_use]
-    pub fn time(&self) -> &str {
+    pub(super) fn time(&self) -> &str {
         &self.time
     }
 
     /// Its type.
     #[must_use]
-    pub fn type_name(&self) -> &str {
+    pub(super) fn type_name(&self) -> &str {
         &self.r#type
     }
 
     /// Who did it.
     #[must_use]
-    pub fn actor(&self) -> Option<&str> {
+    pub(super) fn actor(&self) -> Option<&str> {
         self.actor.as_deref()
     }
 
     /// `seq 9,402  EffectResolved by uid:1000`
     #[must_use]
-    pub fn human(&self) -> String {
+    pub(super) fn human(&self) -> String {
         let actor = self.actor.as_ref().map(|actor| format!(" by {actor}")).unwrap_or_default();
         format!("seq {}  {}{actor}", human::thousands(self.seq), self.r#type)
     }
@@ -79,7 +79,7 @@ fn actor(event: &CauseEvent, subject: &Subject) -> Option<String> {
 
 /// A change of a value, and its cause.
 #[derive(Clone, Debug, Serialize)]
-pub struct ChangeReport {
+pub(super) struct ChangeReport {
     path: String,
     /// Null where it is new, or was null.
     old: Option<Value>,
@@ -93,7 +93,7 @@ pub struct ChangeReport {
 impl ChangeReport {
     /// The report of a change.
     #[must_use]
-    pub fn new(caused: CausedChange, subject: &Subject) -> Self {
+    pub(super) fn new(caused: CausedChange, subject: &Subject) -> Self {
         let cause = caused.cause.as_ref().map(|event| CauseReport::new(event, subject));
         let FieldChange { path, old, new } = caused.change;
         let change = match (&old, &new) {
@@ -106,13 +106,13 @@ impl ChangeReport {
 
     /// The event's seq.
     #[must_use]
-    pub fn seq(&self) -> Option<u64> {
+    pub(super) fn seq(&self) -> Option<u64> {
         self.cause.as_ref().map(|cause| cause.seq)
     }
 
     /// `+`, `-` or a blank, and the path.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         let sign = match self.change {
             "added" => '+',
             "removed" => '-',
@@ -123,7 +123,7 @@ impl ChangeReport {
 
     /// `"pending" -> "ok"`, each value cut to a number of characters.
     #[must_use]
-    pub fn values(&self, most: usize) -> String {
+    pub(super) fn values(&self, most: usize) -> String {
         let show = |value: &Option<Value>| human::value(value.as_ref().unwrap_or(&Value::Null), most);
         match self.change {
             "added" => show(&self.new),
@@ -134,7 +134,7 @@ impl ChangeReport {
 
     /// The time and the event: for lists in the order of the log.
     #[must_use]
-    pub fn cause(&self) -> Option<&CauseReport> {
+    pub(super) fn cause(&self) -> Option<&CauseReport> {
         self.cause.as_ref()
     }
 }

@@ -105,9 +105,9 @@ impl Show {
 }
 
 fn print(report: &Report<'_>, subject: &Subject, output: &mut Output) -> Result<(), Failure> {
-    let at = report.seq.map_or_else(|| "before its first event".to_owned(), |seq| {
-        format!("after seq {}", human::thousands(seq))
-    });
+    let at = report
+        .seq
+        .map_or_else(|| "before its first event".to_owned(), |seq| format!("after seq {}", human::thousands(seq)));
     let events = human::count(report.events, "event");
     let began = report.snapshot.map(|seq| format!(", from the snapshot of seq {}", human::thousands(seq)));
     let text = format!("  {at}, {events} applied{}", began.unwrap_or_default());

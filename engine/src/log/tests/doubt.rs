@@ -17,7 +17,8 @@ fn append(journal: &Journal, run: &str, text: &str) -> crate::Result<u32> {
 /// been booted since: without the index of runs, and with a lock of another boot.
 fn log() -> (Files, super::damage_kit::Intact) {
     let memory = Memory::new();
-    let journal = Journal::options().create(true).segment_len_bytes(16 << 10).open_on(Arc::new(memory.clone())).unwrap();
+    let journal =
+        Journal::options().create(true).segment_len_bytes(16 << 10).open_on(Arc::new(memory.clone())).unwrap();
     append(&journal, "nightly", "{}").unwrap();
     append(&journal, "early", "{}").unwrap();
     append(&journal, "early", "{\"last\":true}").unwrap();
