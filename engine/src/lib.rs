@@ -18,6 +18,7 @@ pub mod import;
 mod log;
 pub mod nearest;
 pub mod position;
+pub mod run;
 pub mod storage;
 
 pub use error::{Error, ErrorKind, Location, Result};

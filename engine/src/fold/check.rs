@@ -75,11 +75,12 @@ pub fn check_with<F: Fold>(reader: &Reader, options: &CheckOptions<'_>) -> Resul
         }
     }
     let mut checking = Checking::<F>::new(expected, options.twice)?;
-    let mut replay = Replay::of(reader);
-    replay = options.run.map_or(replay.clone(), |run| replay.run(run).from(run));
-    replay = options.until.map_or(replay.clone(), |until| replay.until(until));
-    replay.go(&mut [&mut checking])?;
+    let mut query = reader.events_of_fold::<F>(options.run)?;
+    query.until = options.until;
+    Replay::query(reader, query).go(&mut [&mut checking])?;
     let mut runs = checking.finish()?;
+    // The runs that a run began as were read for its sake alone.
+    runs.retain(|run| options.run.is_none() || run.run == options.run);
     for run in &mut runs {
         run.other_folds = run.run.and_then(|run| of_others.get(&run).copied()).unwrap_or(0);
         if let Some(divergence) = &mut run.divergence {

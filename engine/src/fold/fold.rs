@@ -33,6 +33,9 @@ pub trait Fold: 'static {
     const VERSION: u32;
     /// Over what the fold runs.
     const SCOPE: Scope = Scope::Run;
+    /// Whether a run may begin with a state of the run that its `RunOpened` names as its parent: [`Fold::inherit`]. Then the
+    /// parent's events are read as well.
+    const INHERITS: bool = false;
     /// The events that are folded.
     type Event: Event;
     /// The result.
@@ -40,6 +43,14 @@ pub trait Fold: 'static {
 
     /// What an event does to the state.
     fn apply(state: &mut Self::State, event: &Recorded<Self::Event>);
+
+    /// The state that a run begins with whose parent stands at `parent` when `first`, the run's first event of this fold,
+    /// is reached. That event is applied to it next. `None`: it begins with nothing, as any other run.
+    #[must_use]
+    fn inherit(parent: &Self::State, first: &Recorded<Self::Event>) -> Option<Self::State> {
+        let _not_used = (parent, first);
+        None
+    }
 
     /// Whether events of another type do not matter to this fold.
     #[must_use]

@@ -1,11 +1,12 @@
 //! A fold at work: states of many runs, from one pass over the log.
 
 use crate::error::{Error, Result};
+use crate::fold::ancestry::parent_of;
 use crate::fold::event::Recorded;
 use crate::fold::fold::{Fold, Scope};
 use crate::fold::reading::{Reading, Readings, decode};
 use crate::fold::state::{Missing, Standing};
-use crate::{ErrorKind, Record, Seq};
+use crate::{ErrorKind, Kind, Record, Seq};
 use std::collections::BTreeMap;
 
 /// Takes the events of a log, in order.
@@ -54,6 +55,8 @@ pub struct Folding<F: Fold> {
 /// A run's state in the making.
 struct Slot<F: Fold> {
     standing: Standing<F>,
+    /// The run that it may begin as.
+    parent: Option<Seq>,
     /// The first event that nobody can tell the meaning of.
     foreign: Option<Error>,
     failure: Option<Error>,
@@ -61,7 +64,7 @@ struct Slot<F: Fold> {
 
 impl<F: Fold> Default for Slot<F> {
     fn default() -> Slot<F> {
-        Slot { standing: Standing::default(), foreign: None, failure: None }
+        Slot { standing: Standing::default(), parent: None, foreign: None, failure: None }
     }
 }
 
@@ -83,7 +86,7 @@ impl<F: Fold> Folding<F> {
 
     /// Goes on from a state: the events behind it must follow.
     pub fn start_at(&mut self, run: Option<Seq>, standing: Standing<F>) {
-        self.slots.insert(run, Slot { standing, foreign: None, failure: None });
+        self.slots.insert(run, Slot { standing, parent: None, foreign: None, failure: None });
     }
 
     /// Where a run stands, or the store for a fold over it (`None`); `None` where nothing of it has been seen.
@@ -158,6 +161,9 @@ impl<F: Fold> Pass for Folding<F> {
         };
         let slot = self.slots.entry(key).or_default();
         slot.move_to(record);
+        if F::INHERITS && record.kind == Kind::RUN_OPENED {
+            slot.parent = parent_of(record);
+        }
         if slot.failure.is_some() || record.hint || record.kind.reserved_name().is_some() {
             return Ok(());
         }
@@ -184,13 +190,36 @@ impl<F: Fold> Pass for Folding<F> {
             }
             Ok(events) => {
                 let (seq, run, revision, time_ns) = (record.seq, record.run, record.revision, record.time_ns);
+                let mut parent = slot.parent.take();
                 for data in events {
-                    F::apply(&mut slot.standing.state, &Recorded { seq, run, revision, time_ns, data });
+                    let event = Recorded { seq, run, revision, time_ns, data };
+                    if let Some(parent) = parent.take() {
+                        self.inherit(key, parent, &event);
+                    }
+                    if let Some(slot) = self.slots.get_mut(&key) {
+                        F::apply(&mut slot.standing.state, &event);
+                    }
                 }
-                slot.standing.events += 1;
+                if let Some(slot) = self.slots.get_mut(&key) {
+                    slot.standing.events += 1;
+                }
             }
         }
         Ok(())
+    }
+}
+
+impl<F: Fold> Folding<F> {
+    /// Begins a run with the state of the run that it began as; what that one lacks, this one lacks as well.
+    fn inherit(&mut self, run: Option<Seq>, parent: Seq, first: &Recorded<F::Event>) {
+        let Some(from) = self.slots.get(&Some(parent)) else { return };
+        let Some(state) = F::inherit(&from.standing.state, first) else { return };
+        let (missing, failure) = (from.standing.missing.clone(), from.failure.clone());
+        if let Some(slot) = self.slots.get_mut(&run) {
+            slot.standing.state = state;
+            slot.standing.missing.extend(missing);
+            slot.failure = slot.failure.take().or(failure);
+        }
     }
 }
 

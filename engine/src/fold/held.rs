@@ -108,6 +108,12 @@ impl<F: Fold> Held<'_, F> {
         }
         let appended =
             self.run.journal().append(batch).map_err(|failed| self.run.journal().explain::<F::Event>(failed.error))?;
+        if F::INHERITS && self.standing.events == 0 {
+            // The first event of a run may make another run's state its own; only the log tells which.
+            self.standing = self.run.standing::<F>(Start::Origin)?.standing;
+            complete(&self.standing)?;
+            return Ok(appended);
+        }
         for (data, seq) in decoded.into_iter().zip(appended.first.count_before()..) {
             self.take(Seq::after(seq), time_ns, data);
         }

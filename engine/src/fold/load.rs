@@ -6,7 +6,7 @@ use crate::fold::folding::Folding;
 use crate::fold::replay::Replay;
 use crate::fold::snapshots::{SnapshotFinding, Snapshots, check_name};
 use crate::fold::state::Standing;
-use crate::{ErrorKind, Reader, Seq};
+use crate::{ErrorKind, Query, Reader, Seq};
 
 /// Where a fold may begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,20 +48,19 @@ impl Reader {
             (Some(snapshots), Start::Snapshot) => snapshots.newest::<F>(self, run, until)?,
             _ => (None, Vec::new()),
         };
-        let mut replay = Replay::of(self);
-        if let Some(run) = run {
-            replay = replay.run(run).from(run);
-        }
-        if let Some(until) = until {
-            replay = replay.until(until);
-        }
         let mut folding = Folding::<F>::new()?;
         let snapshot = begun.as_ref().and_then(|standing| standing.seq);
+        // A snapshot holds what a run began with; else the runs that it began as have to be read as well.
+        let mut query = match (snapshot, run) {
+            (Some(seq), Some(run)) => Query::all().run(run).from(seq.next()),
+            (Some(seq), None) => Query::all().from(seq.next()),
+            (None, run) => self.events_of_fold::<F>(run)?,
+        };
+        query.until = until;
         if let Some(standing) = begun {
-            replay = standing.seq.map_or(replay.clone(), |seq| replay.from(seq.next()));
             folding.start_at(run, standing);
         }
-        replay.go(&mut [&mut folding])?;
+        Replay::query(self, query).go(&mut [&mut folding])?;
         let standing = folding.into_standing(run)?;
         if let Some(first) = standing.missing.first().filter(|missing| missing.after.is_none())
             && let Some(gap) = self.gaps()?.iter().find(|gap| gap.reason == crate::GapReason::Compacted)

@@ -5,7 +5,7 @@ use crate::fold::fold::{Fold, Scope};
 use crate::fold::folding::{Folding, Pass};
 use crate::fold::state::{StateDigest, canonical_bytes, state_json};
 use crate::fold::state_difference::{FieldChange, state_differences};
-use crate::{Query, Reader, Seq};
+use crate::{Reader, Seq};
 
 /// What was recorded, and between which places (revisions, or seqs for a fold over the store) it went wrong.
 pub(crate) struct Recorded {
@@ -28,15 +28,14 @@ pub(crate) enum Located {
 
 /// Folds a run twice up to the end of the interval, comparing after every event.
 pub(crate) fn locate<F: Fold>(reader: &Reader, run: Option<Seq>, recorded: &Recorded) -> Result<Located> {
-    let mut query = Query::all();
-    query = run.map_or(query.clone(), |run| query.run(run).from(run));
     let (mut one, mut two) = (Folding::<F>::new()?, Folding::<F>::new()?);
-    let mut events = reader.events(query)?;
+    let mut events = reader.events(reader.events_of_fold::<F>(run)?)?;
     let (mut elsewhere, mut inside) = (None, Vec::new());
     let mut applied = 0;
     while let Some(record) = events.next()? {
         let place = if F::SCOPE == Scope::Run { u64::from(record.revision) } else { record.seq.get() };
-        if place > recorded.until {
+        let is_own = run.is_none() || record.run == run;
+        if is_own && place > recorded.until {
             break;
         }
         one.take(&record)?;

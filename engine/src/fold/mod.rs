@@ -3,6 +3,7 @@
 //! Pure: no clock, no randomness, no files (but for [`Snapshots`], through the storage seam), nothing whose order differs
 //! from process to process.
 
+mod ancestry;
 mod check;
 mod checkpoint;
 mod codec;
@@ -37,6 +38,8 @@ mod tests;
 mod trace;
 mod upcast;
 
+#[cfg(test)]
+pub(crate) use codec::decode_state as decode_canonical;
 pub use check::{CheckOptions, check, check_with};
 pub use checkpoint::{BUILD, CHECKPOINT_EVERY_EVENTS, RecordedCheckpoint};
 pub use dynamic::Schemas;
@@ -57,4 +60,4 @@ pub use snapshots::{Snapshot, SnapshotFinding, SnapshotList, Snapshots};
 pub use state::{Missing, Standing, StateDigest, canonical_bytes, state_json};
 pub use state_difference::{FieldChange, state_differences, value_at};
 pub use states::{StateLine, States, each_state};
-pub use upcast::Upcasts;
+pub use upcast::{Foreign, Upcasts};

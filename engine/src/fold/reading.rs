@@ -7,7 +7,7 @@ use crate::fold::fold::{Fold, Scope};
 use crate::fold::registry::{Registered, registered};
 use crate::fold::schema::Schema;
 use crate::fold::schema_difference::schema_differences;
-use crate::fold::upcast::{Upcast, Upcasts};
+use crate::fold::upcast::{Foreign, Upcast, Upcasts};
 use crate::{Codec, ErrorKind, Record, TypeEntry};
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl<F: Fold> Readings<F> {
             return Reading::Unreadable(Error::new(ErrorKind::Incompatible, "T0504", message).hint(hint));
         }
         let own = self.own.fingerprint;
-        match check_schema(entry, Codec::Bincode, None, Some((own, &self.own.schema))) {
+        match check_schema(entry, Some(Codec::Bincode), None, Some((own, &self.own.schema))) {
             Ok(()) => Reading::Current,
             Err(error) => Reading::Unreadable(error),
         }
@@ -88,7 +88,7 @@ impl<F: Fold> Readings<F> {
 /// Whether a row has the codec and the schema that its payloads will be read with.
 fn check_schema(
     entry: &TypeEntry,
-    codec: Codec,
+    codec: Option<Codec>,
     fingerprint: Option<fn() -> Result<[u8; 32]>>,
     own: Option<([u8; 32], &Schema)>,
 ) -> Result<()> {
@@ -97,7 +97,7 @@ fn check_schema(
         (None, Some((fingerprint, _))) => Some(fingerprint),
         (None, None) => None,
     };
-    if entry.codec == codec && wanted.is_none_or(|wanted| entry.fingerprint == Some(wanted)) {
+    if codec.is_none_or(|codec| entry.codec == codec) && wanted.is_none_or(|wanted| entry.fingerprint == Some(wanted)) {
         return Ok(());
     }
     let name = entry.full_name();
@@ -117,7 +117,10 @@ fn check_schema(
 pub(crate) fn decode<E: Event>(reading: &Reading<E>, entry: &TypeEntry, payload: &[u8]) -> Result<Decoded<E>> {
     let decoded = match reading {
         Reading::Current => codec::decode_event(payload).map(|event| Decoded { first: Some(event), more: Vec::new() }),
-        Reading::Older(upcast) => (upcast.convert)(payload).map(|events| Decoded { first: None, more: events }),
+        Reading::Older(upcast) => {
+            let foreign = Foreign { variant: &entry.variant, codec: entry.codec, payload };
+            (upcast.convert)(&foreign).map(|events| Decoded { first: None, more: events })
+        }
         Reading::Ignored | Reading::Foreign | Reading::Unreadable(_) => return Ok(Decoded::default()),
     };
     decoded.map_err(|why| codec::undecodable(entry, &why))

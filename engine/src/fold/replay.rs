@@ -18,6 +18,11 @@ impl<'r> Replay<'r> {
         Replay { reader, query: Query::all() }
     }
 
+    /// The events that a query wants.
+    pub(crate) fn query(reader: &'r Reader, query: Query) -> Replay<'r> {
+        Replay { reader, query }
+    }
+
     /// Only this run, in addition to others named before.
     #[must_use]
     pub fn run(mut self, run: Seq) -> Replay<'r> {

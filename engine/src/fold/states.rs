@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::fold::fold::{Fold, Scope};
 use crate::fold::folding::{Folding, Pass};
 use crate::fold::state::{StateDigest, state_json};
-use crate::{ErrorKind, Query, Reader, Seq};
+use crate::{ErrorKind, Reader, Seq};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -51,9 +51,7 @@ pub fn each_state<F: Fold>(
     mut take: impl FnMut(StateLine) -> Result<bool>,
 ) -> Result<()> {
     let mut folding = Folding::<F>::new()?;
-    let mut query = Query::all();
-    query = run.map_or(query.clone(), |run| query.run(run).from(run));
-    let mut events = reader.events(query)?;
+    let mut events = reader.events(reader.events_of_fold::<F>(run)?)?;
     let mut applied: BTreeMap<Option<Seq>, u64> = BTreeMap::new();
     while let Some(record) = events.next()? {
         let key = if F::SCOPE == Scope::Run { record.run } else { None };
@@ -61,7 +59,8 @@ pub fn each_state<F: Fold>(
         if let Some(error) = folding.failure(key) {
             return Err(error.clone());
         }
-        let Some(standing) = folding.standing(key) else { continue };
+        let is_asked_for = run.is_none() || key == run;
+        let Some(standing) = folding.standing(key).filter(|_| is_asked_for) else { continue };
         let count = applied.entry(key).or_default();
         if standing.events == *count {
             continue;

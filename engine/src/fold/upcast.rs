@@ -7,11 +7,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-type Convert<E> = Arc<dyn Fn(&[u8]) -> Result<Vec<E>, String> + Send + Sync>;
+type Convert<E> = Arc<dyn Fn(&Foreign<'_>) -> Result<Vec<E>, String> + Send + Sync>;
+
+/// An event of another type, as the log holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign<'a> {
+    /// Its variant; empty where its type has none.
+    pub variant: &'a str,
+    /// How its payload is encoded.
+    pub codec: Codec,
+    /// Its payload.
+    pub payload: &'a [u8],
+}
 
 /// How a payload of one older type becomes events.
 pub(crate) struct Upcast<E> {
-    pub(crate) codec: Codec,
+    /// The codec that the payload must have; `None`: any.
+    pub(crate) codec: Option<Codec>,
     /// Fingerprint of the schema that the payload must have; `None` where it can not be known.
     pub(crate) fingerprint: Option<fn() -> crate::Result<[u8; 32]>>,
     pub(crate) convert: Convert<E>,
@@ -67,13 +79,13 @@ impl<E: 'static> Upcasts<E> {
     pub fn from_event<Old: Event>(mut self, step: fn(Old) -> Vec<E>) -> Upcasts<E> {
         for (key, older) in Old::upcasts().known {
             let first = older.convert;
-            let convert: Convert<E> = Arc::new(move |bytes| Ok(first(bytes)?.into_iter().flat_map(step).collect()));
+            let convert: Convert<E> = Arc::new(move |event| Ok(first(event)?.into_iter().flat_map(step).collect()));
             self.known.insert(key, Upcast { codec: older.codec, fingerprint: older.fingerprint, convert });
         }
-        let convert: Convert<E> = Arc::new(move |bytes| codec::decode_event::<Old>(bytes).map(step));
+        let convert: Convert<E> = Arc::new(move |event| codec::decode_event::<Old>(event.payload).map(step));
         let fingerprint: fn() -> crate::Result<[u8; 32]> =
             || Ok(crate::fold::registry::registered::<Old>()?.fingerprint);
-        let upcast = Upcast { codec: Codec::Bincode, fingerprint: Some(fingerprint), convert };
+        let upcast = Upcast { codec: Some(Codec::Bincode), fingerprint: Some(fingerprint), convert };
         self.known.insert((Old::TYPE.to_owned(), Old::VERSION), upcast);
         self
     }
@@ -86,7 +98,23 @@ impl<E: 'static> Upcasts<E> {
         version: u16,
         step: fn(&[u8]) -> Result<Vec<E>, String>,
     ) -> Upcasts<E> {
-        let upcast = Upcast { codec: Codec::Json, fingerprint: None, convert: Arc::new(step) };
+        let convert: Convert<E> = Arc::new(move |event| step(event.payload));
+        let upcast = Upcast { codec: Some(Codec::Json), fingerprint: None, convert };
+        self.known.insert((event_type.to_owned(), version), upcast);
+        self
+    }
+
+    /// Events of a foreign type, of whatever variant and codec, become what `step` says: for imports, whose types are many
+    /// and whose payloads may be broken. What is returned as an error ends the fold of the run, so a step that is to go on
+    /// makes an event of it.
+    #[must_use]
+    pub fn from_foreign(
+        mut self,
+        event_type: &str,
+        version: u16,
+        step: fn(&Foreign<'_>) -> Result<Vec<E>, String>,
+    ) -> Upcasts<E> {
+        let upcast = Upcast { codec: None, fingerprint: None, convert: Arc::new(step) };
         self.known.insert((event_type.to_owned(), version), upcast);
         self
     }

@@ -7,7 +7,7 @@
 
 pub mod babysitter;
 pub mod jsonl;
-mod record;
+pub(crate) mod record;
 mod report;
 
 pub use report::{ImportFailure, ImportProgress, ImportReport, OddityLine, OddityReport, RunLine};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The type of imported events.
-const TYPE: &str = "babysitter";
+pub(crate) const TYPE: &str = "babysitter";
 /// The variant of JSON events whose own type can not be one.
 const OTHER: &str = "other";
 /// The variant of what is no JSON text.

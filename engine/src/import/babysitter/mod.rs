@@ -39,6 +39,8 @@ mod store;
 mod time;
 mod walk;
 
+pub(crate) use kinds::TYPE;
+
 pub use content::Copied;
 pub use discover::{Discovery, RunLocation, discover};
 pub use oddity::{Oddity, OddityCode, Place};

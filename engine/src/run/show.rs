@@ -1,0 +1,97 @@
+//! One run in full.
+
+use crate::error::Result;
+use crate::fold::{Folding, Replay};
+use crate::run::finding::Finding;
+use crate::run::notes::{Notes, RunNotes};
+use crate::run::overview::{RunOverview, findings, line};
+use crate::run::source::{Answer, SourceFiles};
+use crate::run::state::{Parent, RewindMade, RunState, Stretch};
+use crate::run::timeline::{TimelineEvent, Timelines};
+use crate::run::{Runs, Spent};
+use crate::{Reader, Seq, Standing};
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Everything about one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunReport {
+    /// `taffrail.run/1`
+    pub schema: &'static str,
+    /// As in the overview.
+    #[serde(flatten)]
+    pub overview: RunOverview,
+    /// The run that it began as.
+    pub parent: Option<Parent>,
+    /// When it was created, in nanoseconds since 1970.
+    pub created_ns: Option<i64>,
+    /// What it has spent.
+    pub spent: Spent,
+    /// Its events of the run schema, the last ones: at most as many as were asked for.
+    pub timeline: Vec<TimelineEvent>,
+    /// How many events stand before the first of those.
+    pub timeline_skipped: u64,
+    /// Events that are not in its history any more, by ordinals.
+    pub abandoned: Vec<Stretch>,
+    /// Its rewinds.
+    pub rewinds: Vec<RewindMade>,
+    /// How the questions of an imported run were answered, by step; from the files of the source.
+    pub answers: BTreeMap<String, Answer>,
+    /// What is wrong with it, as the overview counts it; long lists are cut.
+    pub findings: Vec<Finding>,
+    /// What the files of an imported run's source say otherwise than its journal.
+    pub source_findings: Vec<Finding>,
+}
+
+impl RunReport {
+    /// The `schema` of the JSON object.
+    pub const SCHEMA: &'static str = "taffrail.run/1";
+}
+
+/// A run in full: its state, and the report about it. `most_events` bounds the timeline; so does
+/// [`TimelineEvent::MOST_KEPT`].
+///
+/// # Errors
+/// As reading. What is wrong with the run itself is in the report.
+pub fn show(reader: &Reader, run: Seq, most_events: usize) -> Result<(RunState, RunReport)> {
+    let (mut folding, mut lines, mut notes) =
+        (Folding::<Runs>::new()?, Folding::<Timelines>::new()?, Notes::with_files());
+    let query = reader.events_of_fold::<Runs>(Some(run))?;
+    Replay::query(reader, query).go(&mut [&mut folding, &mut lines, &mut notes])?;
+    let failure = folding.failure(Some(run)).cloned();
+    let standing = folding.standing(Some(run)).cloned().unwrap_or_default();
+    let notes = notes.runs.remove(&run).unwrap_or_default();
+    let mut timeline = lines.standing(Some(run)).map(|lines| lines.state.lines.clone()).unwrap_or_default();
+    let before = timeline.len().saturating_sub(most_events);
+    timeline.drain(..before);
+    let source = SourceFiles::of(reader, &notes);
+    let report = report(run, &notes, &standing, failure.as_ref(), timeline, &source);
+    Ok((standing.state, report))
+}
+
+fn report(
+    run: Seq,
+    notes: &RunNotes,
+    standing: &Standing<Runs>,
+    failure: Option<&crate::Error>,
+    timeline: VecDeque<TimelineEvent>,
+    source: &SourceFiles<'_>,
+) -> RunReport {
+    let state = &standing.state;
+    let skipped = timeline.front().map_or(state.events, |first| first.event - 1);
+    let checked = source.check(state);
+    RunReport {
+        schema: RunReport::SCHEMA,
+        overview: line(run, notes, Some(standing), failure),
+        parent: state.parent.clone(),
+        created_ns: state.created.map(|created| created.time_ns),
+        spent: state.spent.clone(),
+        timeline: timeline.into(),
+        timeline_skipped: skipped,
+        abandoned: state.abandoned.clone(),
+        rewinds: state.rewinds.clone(),
+        answers: checked.answers,
+        findings: findings(notes, standing, failure),
+        source_findings: checked.findings,
+    }
+}
