@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -40,18 +40,23 @@ fn interrupt(child: &Child) {
     assert!(sent.success(), "the command has ended before it was interrupted");
 }
 
+/// Asks every millisecond, as long as there is patience; whether the answer was yes in the end.
+fn becomes_true(mut question: impl FnMut() -> bool) -> bool {
+    (0..PATIENCE.as_millis()).any(|_| {
+        let answer = question();
+        if !answer {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        answer
+    })
+}
+
 fn ended(child: &mut Child) -> ExitStatus {
-    let begin = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            return status;
-        }
-        if begin.elapsed() > PATIENCE {
-            let _dead = child.kill();
-            panic!("the command does not end");
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    if !becomes_true(|| child.try_wait().expect("a child").is_some()) {
+        child.kill().expect("it has not ended");
+        panic!("the command does not end");
     }
+    child.wait().expect("a child")
 }
 
 /// The lines of a command as they come, each with its newline.
@@ -155,13 +160,9 @@ fn an_import_that_is_interrupted_leaves_a_clean_store_and_is_resumed() {
     let other = Directory::new("interrupted-store");
     let store = other.store();
     let mut child = start(&store, &["log", "import", "--json", source]);
-    let begin = Instant::now();
     let is_under_way =
         || taffrail::Reader::open(&store).is_ok_and(|reader| reader.runs().is_ok_and(|runs| !runs.is_empty()));
-    while !is_under_way() {
-        assert!(begin.elapsed() < PATIENCE, "the import does not begin");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    assert!(becomes_true(is_under_way), "the import does not begin");
     interrupt(&child);
     assert_eq!(ended(&mut child).code(), Some(130));
     let error: Value = serde_json::from_str(&notes_of(&mut child)).expect("one object");

@@ -67,7 +67,7 @@ pub(super) fn run_all(directory: &Path, context: &mut Context<'_>) -> Result<(Ve
     steps.taffrail(&["-s", &project, "log", "import", &at(RUNS)], Exit::Clean)?;
     steps.about("The log keeps every event as it was, in order; this is the run that failed.")?;
     steps.taffrail(&["-s", &project, "log", "dump", "--run", "fix-login", "--type", "babysitter"], Exit::Clean)?;
-    steps.about("Every byte is checked.")?;
+    steps.about("Every byte is checked. The log counts its own events, too: types, runs, and where each imported event came from.")?;
     steps.taffrail(&["-s", &project, "log", "verify"], Exit::Clean)?;
 
     steps.about("Now one byte goes bad, in a copy: exactly one event is lost, and it is named.")?;
