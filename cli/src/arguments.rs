@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, explain, log, man, replay, snap, state, store};
+use crate::command::{completions, demo, explain, log, man, replay, run, snap, state, store};
 use crate::exit;
 use crate::output::{Color, Format, Style};
 
@@ -71,6 +71,9 @@ pub enum Command {
     /// Append to the log, look into it, verify it
     #[command(subcommand)]
     Log(log::Log),
+    /// List runs, show one in full
+    #[command(subcommand)]
+    Run(run::Run),
     /// Show states, what changed between two of them, and which event caused it
     #[command(subcommand)]
     State(state::State),
@@ -82,6 +85,8 @@ pub enum Command {
     /// Make a store, look at one as a whole
     #[command(subcommand)]
     Store(store::Store),
+    /// See it work: sample runs are imported, checked and damaged, in ./taffrail-demo
+    Demo(demo::Demo),
     /// Explain an error code, or list them all
     Explain(explain::Explain),
     /// Print completions for a shell

@@ -71,9 +71,14 @@ pub fn digests_cut(text: &str) -> String {
 /// A value as compact JSON, cut to at most so many characters; what was cut is an ellipsis.
 #[must_use]
 pub fn value(value: &serde_json::Value, most: usize) -> String {
-    let text = value.to_string();
+    cut(&value.to_string(), most)
+}
+
+/// Text, cut to at most so many characters; what was cut is an ellipsis.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
-        None => text,
+        None => text.to_owned(),
         Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
     }
 }

@@ -7,11 +7,13 @@ pub mod arguments;
 pub mod codes;
 pub mod command;
 pub mod crash;
+mod demo_files;
 pub mod escape;
 pub mod event;
 pub mod event_table;
 pub mod exit;
 pub mod human;
+pub mod interrupt;
 pub mod line;
 pub mod locate;
 pub mod network;
@@ -79,6 +81,8 @@ pub fn main() -> ExitCode {
 pub fn main_with<F: Fold>() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     crash::install_hook(arguments::style_in(&arguments));
+    // Without it the signal ends the process as well, only by another number.
+    let _ = interrupt::install();
     crash::guarded(|| run_with::<F>(&arguments, &mut Output::of_process())).into()
 }
 

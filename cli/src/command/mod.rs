@@ -1,12 +1,14 @@
 //! The commands, one per file.
 
 pub mod completions;
+pub mod demo;
 pub mod explain;
 pub mod log;
 pub mod man;
 pub mod replay;
 mod replay_check;
 mod replay_twin;
+pub mod run;
 pub mod snap;
 pub mod state;
 pub mod store;
@@ -35,10 +37,12 @@ impl Command {
     pub fn run<F: Fold>(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         match self {
             Self::Log(log) => log.run(context),
+            Self::Run(run) => run.run(context),
             Self::State(state) => state.run::<F>(context),
             Self::Replay(replay) => replay.run::<F>(context),
             Self::Snap(snap) => snap.run::<F>(context),
             Self::Store(store) => store.run(context),
+            Self::Demo(demo) => demo.run(context),
             Self::Explain(explain) => explain.run(context),
             Self::Completions(completions) => completions.run(context),
             Self::Man(man) => man.run(context),

@@ -18,6 +18,7 @@ use crate::escape;
 use crate::event::EventReport;
 use crate::event_table::EventTable;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::line::{Line, Tone};
 use crate::output::{Format, Output};
 use crate::payloads::Payloads;
@@ -94,11 +95,16 @@ impl Dump {
         let reader = store.reader()?;
         let query = self.query(&store, &reader, range)?;
         let mut sink = Sink::new(context.output, &store, filter, self.count)?;
+        // Lines are written whole.
+        interrupt::wait_for_me();
         let reading = if self.follow { follow(reader, query, &mut sink) } else { read(&reader, query, &mut sink) };
         // What was read stands before what went wrong.
         sink.finish()?;
         let shown = sink.shown;
         reading?;
+        if interrupt::is_requested() {
+            return Ok(Exit::Interrupted);
+        }
         Ok(if shown == 0 && self.filters() { Exit::Differs } else { Exit::Clean })
     }
 
@@ -195,7 +201,7 @@ fn unknown_type(wanted: &str, known: &[(String, Vec<String>)]) -> Failure {
 
 fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), Failure> {
     let mut events = reader.events(query).map_err(|error| sink.store.problem(&error))?;
-    while !sink.is_full() {
+    while !sink.is_full() && !interrupt::is_requested() {
         let next = events.next().map_err(|error| sink.store.problem(&error))?;
         let Some(record) = next else { break };
         sink.take(reader, &record)?;
@@ -210,7 +216,7 @@ fn follow(reader: Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), F
     let mut names = store.reader()?;
     let mut events = Follow::new(reader, query).map_err(problem)?;
     let mut has_waited = false;
-    while !sink.is_full() && !events.is_finished() {
+    while !sink.is_full() && !events.is_finished() && !interrupt::is_requested() {
         match events.next().map_err(problem)? {
             Some(record) => {
                 if std::mem::take(&mut has_waited) {
