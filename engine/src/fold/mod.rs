@@ -38,10 +38,10 @@ mod tests;
 mod trace;
 mod upcast;
 
-#[cfg(test)]
-pub(crate) use codec::decode_state as decode_canonical;
 pub use check::{CheckOptions, check, check_with};
 pub use checkpoint::{BUILD, CHECKPOINT_EVERY_EVENTS, RecordedCheckpoint};
+#[cfg(test)]
+pub(crate) use codec::decode_state as decode_canonical;
 pub use dynamic::Schemas;
 pub use event::{Event, Recorded};
 pub use fold::{Decide, Fold, Rejection, Scope};

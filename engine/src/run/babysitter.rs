@@ -236,7 +236,10 @@ mod tests {
     fn results_and_their_status_are_read_in_every_version() {
         for (data, expected) in [
             (r#"{"effectId":"e","status":"ok","resultRef":"r"}"#, (Outcome::Ok, Content::File("r".into()), None)),
-            (r#"{"effectId":"e","result":{"a":1}}"#, (Outcome::Ok, Content::inline(&serde_json::json!({"a": 1})), None)),
+            (
+                r#"{"effectId":"e","result":{"a":1}}"#,
+                (Outcome::Ok, Content::inline(&serde_json::json!({"a": 1})), None),
+            ),
             (r#"{"effectId":"e","error":{"message":"bad"}}"#, (Outcome::Error, Content::None, Some("bad"))),
             (r#"{"effectId":"e","status":"odd"}"#, (Outcome::Error, Content::None, Some("status \"odd\""))),
             (

@@ -178,7 +178,9 @@ fn effect_requested(state: &RunState, request: &EffectRequest) -> Judged {
 fn effect_ended(state: &RunState, step: &str) -> Judged {
     match state.steps.get(state.step_name(step)) {
         None => Err(Objection::new(Problem::NeverRequested, step, "")),
-        Some(found) => check(found.is_open(), Problem::EndedBefore, step, || format!("it was {}", found.status.as_str())),
+        Some(found) => {
+            check(found.is_open(), Problem::EndedBefore, step, || format!("it was {}", found.status.as_str()))
+        }
     }
 }
 

@@ -50,10 +50,8 @@ fn under_way(state: &RunState, position: u64, grafted: &[String], abandoned: &[S
     for (name, step) in open_at(state, position) {
         let is_grafted = grafts.contains(name);
         differs(!(is_grafted && gone.contains(name)), name, "it is both grafted and abandoned")?;
-        let has_result = matches!(
-            step.status,
-            StepStatus::Ok | StepStatus::Error | StepStatus::TimedOut | StepStatus::Interrupted
-        );
+        let has_result =
+            matches!(step.status, StepStatus::Ok | StepStatus::Error | StepStatus::TimedOut | StepStatus::Interrupted);
         differs(!is_grafted || (has_result && step.reversibility.is_repeatable()), name, "its result can not be kept")?;
         differs(step.is_open() || is_grafted || gone.contains(name), name, "it ended behind the position")?;
     }

@@ -21,7 +21,8 @@ impl RunState {
         self.abandon(at, &rewound.abandoned);
         self.void(at, by, "rewound");
         // Nobody waits for a check that was running: it runs again, unless its result is kept.
-        let running: Vec<String> = self.gates.iter().filter(|(_, gate)| gate.verdict.is_none()).map(|(name, _)| name.clone()).collect();
+        let running: Vec<String> =
+            self.gates.iter().filter(|(_, gate)| gate.verdict.is_none()).map(|(name, _)| name.clone()).collect();
         for name in running {
             if let Some(gate) = self.gates.get_mut(&name) {
                 gate.finish(at, Verdict::Interrupted, Content::None);

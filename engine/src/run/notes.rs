@@ -27,9 +27,9 @@ pub(super) struct RunNotes {
 
 impl RunNotes {
     pub(super) fn findings(&self) -> impl Iterator<Item = Finding> {
-        self.oddities.iter().map(|note| {
-            Finding::new(Problem::Oddity, None, &note.file, format!("{}: {}", note.code, note.reason))
-        })
+        self.oddities
+            .iter()
+            .map(|note| Finding::new(Problem::Oddity, None, &note.file, format!("{}: {}", note.code, note.reason)))
     }
 }
 

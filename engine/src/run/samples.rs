@@ -25,7 +25,7 @@ fn lives() -> Vec<Change> {
             process_digest: Some("blake3:00".into()),
             inputs: Content::inline(&json!({"version": "1.4.0"})),
         },
-        Change::ProcessAssigned { process: "release".into(), process_digest: None },
+        Change::ProcessAssigned { process: "release".into(), process_digest: Some("sha256:00".into()) },
         Change::Paused { reason: "lunch".into() },
         Change::Resumed,
         Change::Faulted { error: "TypeError".into() },
@@ -66,8 +66,7 @@ fn effects() -> Vec<Change> {
     changes.extend([Outcome::Ok, Outcome::Error, Outcome::TimedOut, Outcome::Interrupted].map(|outcome| {
         Change::EffectResolved { step: step(), outcome, result: Content::None, error: Some("exit 1".into()), usage }
     }));
-    let sources =
-        [ValueSource::Time, ValueSource::Random, ValueSource::Uuid, ValueSource::Env, ValueSource::Custom];
+    let sources = [ValueSource::Time, ValueSource::Random, ValueSource::Uuid, ValueSource::Env, ValueSource::Custom];
     changes.extend(sources.map(|source| Change::ValueRecorded {
         key: "now".into(),
         source,

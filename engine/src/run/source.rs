@@ -2,6 +2,7 @@
 //!
 //! The import keeps the files as blobs and notes their names. A fold does not read them; a report may.
 
+use crate::Reader;
 use crate::blob::{Blobs, Digest};
 use crate::run::content::Content;
 use crate::run::finding::{Finding, Problem};
@@ -9,7 +10,6 @@ use crate::run::notes::RunNotes;
 use crate::run::state::RunState;
 use crate::run::status::WaitKind;
 use crate::run::step::{Step, StepStatus};
-use crate::Reader;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -129,7 +129,8 @@ impl<'n> SourceFiles<'n> {
             let says = text("status").unwrap_or_default();
             if status_of_cache(says) != Some(step.status) {
                 let is = step.status.as_str();
-                checked.disagrees(STATE_FILE, format!("it says {says:?} of {source_id}, and by the journal it is {is}"));
+                checked
+                    .disagrees(STATE_FILE, format!("it says {says:?} of {source_id}, and by the journal it is {is}"));
             }
         }
         let mut open: BTreeMap<&str, u64> = BTreeMap::new();

@@ -143,7 +143,8 @@ impl RunState {
 
     /// Everything that is waited for, by kind and name; for a process that broke down, the name is that of the process.
     pub fn waits(&self) -> impl Iterator<Item = (WaitKind, &str)> {
-        let fault = self.fault().map(|_| (WaitKind::Operator, self.process().map_or("", |process| process.name.as_str())));
+        let fault =
+            self.fault().map(|_| (WaitKind::Operator, self.process().map_or("", |process| process.name.as_str())));
         let Waiting { approval, task, timer } = &self.waiting;
         fault
             .into_iter()
