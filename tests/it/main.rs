@@ -19,3 +19,4 @@ mod processes;
 mod reading_only;
 mod readme;
 mod repair;
+mod states;

@@ -10,7 +10,7 @@ use taffrail::{Event, Fold, Recorded};
 
 /// An event.
 #[derive(Serialize, Deserialize)]
-enum Job {
+pub(crate) enum Job {
     /// Something was asked for.
     Queued(u32),
 }
@@ -18,6 +18,10 @@ enum Job {
 impl Event for Job {
     const TYPE: &'static str = "acme.job";
     const VERSION: u16 = 1;
+
+    fn kind(&self) -> &'static str {
+        "Queued"
+    }
 }
 
 /// The fold.

@@ -110,6 +110,10 @@ impl Bisect {
         let found = history.bisect::<Stop>(from, to, |_, state| judge.judge(state).map_err(Stop::Judge));
         let found = found.map_err(|stop| match stop {
             Stop::Judge(why) => Problem::new(codes::T0517, Exit::Refused, why).hint("taffrail explain T0517").into(),
+            // There being nothing to find is an answer, and no misuse.
+            Stop::Engine(error) if error.code() == codes::T0515.as_str() => {
+                Problem { exit: Exit::Differs, ..subject.store.problem(&error) }.into()
+            }
             Stop::Engine(error) => subject.problem(&error),
         })?;
         let first_bad = CauseReport::new(&found.first_bad, &subject);

@@ -95,7 +95,7 @@ impl Blame {
             let Some(cause) = change.cause() else { continue };
             table.row([
                 human::thousands(cause.seq()),
-                cause.time().to_owned(),
+                cause.time(),
                 cause.type_name().to_owned(),
                 cause.actor().unwrap_or("-").to_owned(),
                 change.values(most),

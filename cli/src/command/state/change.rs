@@ -17,6 +17,8 @@ pub(super) struct CauseReport {
     revision: u32,
     /// RFC 3339, UTC.
     time: String,
+    #[serde(skip)]
+    time_ns: i64,
     r#type: String,
     /// Who did it, where the event says so.
     actor: Option<String>,
@@ -31,6 +33,7 @@ impl CauseReport {
             seq: event.seq.get(),
             revision: event.revision,
             time: time.map(|time| time.to_string()).unwrap_or_default(),
+            time_ns: event.time_ns,
             r#type: event.type_name.clone(),
             actor: actor(event, subject),
         }
@@ -42,10 +45,10 @@ impl CauseReport {
         self.seq
     }
 
-    /// Its clock, in RFC 3339.
+    /// Its clock, as people read it.
     #[must_use]
-    pub(super) fn time(&self) -> &str {
-        &self.time
+    pub(super) fn time(&self) -> String {
+        human::time(self.time_ns)
     }
 
     /// Its type.

@@ -97,14 +97,14 @@ impl Show {
             state: value,
         };
         match context.output.format() {
-            Format::Human => print(&report, &subject, context.output)?,
+            Format::Human => print(&report, &subject, context.global.verbose > 0, context.output)?,
             _ => context.output.json(&report)?,
         }
         Ok(Exit::Clean)
     }
 }
 
-fn print(report: &Report<'_>, subject: &Subject, output: &mut Output) -> Result<(), Failure> {
+fn print(report: &Report<'_>, subject: &Subject, verbose: bool, output: &mut Output) -> Result<(), Failure> {
     let at = report
         .seq
         .map_or_else(|| "before its first event".to_owned(), |seq| format!("after seq {}", human::thousands(seq)));
@@ -121,12 +121,31 @@ fn print(report: &Report<'_>, subject: &Subject, output: &mut Output) -> Result<
     output.line("")?;
     let mut rows = Vec::new();
     leaves(report.path, report.state, &mut rows);
+    let all = rows.len();
+    // What a person asks for by name is shown, whatever it is.
+    if report.path.is_empty() && !verbose {
+        rows.retain(|(_, value)| !is_nothing(value));
+    }
+    let hidden = all - rows.len();
     let width = rows.iter().map(|(path, _)| path.chars().count()).max().unwrap_or(0).min(40);
     let most = output.width().map_or(usize::MAX, |columns| columns.saturating_sub(width + 2).max(20));
     for (path, value) in rows {
         output.line(format!("{path:<width$}  {}", human::value(value, most)).as_str())?;
     }
+    if hidden > 0 {
+        output.note(format!("{} not shown; -v shows all", human::count(hidden as u64, "empty value")).as_str());
+    }
     Ok(())
+}
+
+/// Null, and lists and objects that hold nothing.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
 }
 
 /// Every value that holds no others, with its path; empty lists and objects are values, too.
