@@ -17,7 +17,8 @@ fn append(journal: &Journal, run: &str, text: &str) -> crate::Result<u32> {
 /// been booted since: without the index of runs, and with a lock of another boot.
 fn log() -> (Files, super::damage_kit::Intact) {
     let memory = Memory::new();
-    let journal = Journal::options().create(true).segment_len_bytes(16 << 10).open_on(Arc::new(memory.clone())).unwrap();
+    let journal =
+        Journal::options().create(true).segment_len_bytes(16 << 10).open_on(Arc::new(memory.clone())).unwrap();
     append(&journal, "nightly", "{}").unwrap();
     append(&journal, "early", "{}").unwrap();
     append(&journal, "early", "{\"last\":true}").unwrap();
@@ -38,7 +39,7 @@ fn a_run_whose_last_event_may_be_lost_is_not_gone_on_with() {
     // run's lost revision was given to the next event as if there had been none.
     let (files, intact) = log();
     let frames = &intact.frames[&number(1)];
-    let early: Vec<_> = frames.iter().filter(|frame| frame.header.run.map_or(0, |run| run.get()) > 3).collect();
+    let early: Vec<_> = frames.iter().filter(|frame| frame.header.run.map_or(0, crate::Seq::get) > 3).collect();
     let (opening, last) = (early[0], early[early.len() - 1]);
     assert_eq!((opening.header.kind, last.header.revision), (Kind::RUN_OPENED, 3));
     let footer = frames.iter().find(|frame| frame.header.kind == Kind::FOOTER).unwrap();
