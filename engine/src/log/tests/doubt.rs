@@ -39,7 +39,7 @@ fn a_run_whose_last_event_may_be_lost_is_not_gone_on_with() {
     // run's lost revision was given to the next event as if there had been none.
     let (files, intact) = log();
     let frames = &intact.frames[&number(1)];
-    let early: Vec<_> = frames.iter().filter(|frame| frame.header.run.map_or(0, |run| run.get()) > 3).collect();
+    let early: Vec<_> = frames.iter().filter(|frame| frame.header.run.map_or(0, crate::Seq::get) > 3).collect();
     let (opening, last) = (early[0], early[early.len() - 1]);
     assert_eq!((opening.header.kind, last.header.revision), (Kind::RUN_OPENED, 3));
     let footer = frames.iter().find(|frame| frame.header.kind == Kind::FOOTER).unwrap();
