@@ -57,6 +57,8 @@ pub use schema_difference::schema_differences;
 pub use snapshot::{FrameIdentity, SnapshotHead};
 pub use snapshot_drop::{DropPlan, DroppedFile};
 pub use snapshots::{Snapshot, SnapshotFinding, SnapshotList, Snapshots};
+#[cfg(test)]
+pub(crate) use state::hex;
 pub use state::{Missing, Standing, StateDigest, canonical_bytes, state_json};
 pub use state_difference::{FieldChange, state_differences, value_at};
 pub use states::{StateLine, States, each_state};

@@ -40,10 +40,6 @@ pub(super) fn judge(state: &RunState, change: &Change) -> Judged {
         Change::EffectResolved { step, .. }
         | Change::EffectCancelled { step, .. }
         | Change::EffectAbandoned { step, .. } => effect_ended(state, step),
-        Change::ValueRecorded { key, .. } => {
-            check(!key.is_empty(), P::BadName, key, none)?;
-            check(!state.values.contains_key(key), P::NameTaken, key, || "a value is recorded once".into())
-        }
         Change::GateRequested { gate, .. } => {
             check(!state.gates.contains_key(gate), P::NameTaken, gate, none)?;
             attempt(gate, |name| state.gates.get(name).is_some_and(|gate| gate.status == GateStatus::Requested))
@@ -66,20 +62,12 @@ pub(super) fn judge(state: &RunState, change: &Change) -> Judged {
             None => Err(Objection::new(P::NeverRequested, step, "")),
             Some(approval) => check(approval.status == ApprovalStatus::Approved, P::ApprovalClosed, step, none),
         },
-        Change::ArtifactPut { name, .. } => check(!name.is_empty(), P::BadName, name, none),
-        Change::ArtifactDropped { name, .. } => {
-            let is_there = state.artifacts.get(name).is_some_and(|artifact| artifact.current().is_some());
-            check(is_there, P::NoSuchArtifact, name, none)
-        }
-        Change::BundleCompiled { digest, .. } => check(!state.bundles.contains_key(digest), P::NameTaken, digest, none),
-        Change::BundleTrusted { digest, .. } => {
-            let bundle = state.bundles.get(digest);
-            check(bundle.is_some(), P::NotCompiled, digest, none)?;
-            check(bundle.is_some_and(|bundle| bundle.trust.is_none()), P::NameTaken, digest, || "trusted before".into())
-        }
-        Change::PolicyTrusted { digest, .. } => {
-            check(!state.policies.contains_key(digest), P::NameTaken, digest, || "trusted before".into())
-        }
+        Change::ValueRecorded { .. }
+        | Change::ArtifactPut { .. }
+        | Change::ArtifactDropped { .. }
+        | Change::BundleCompiled { .. }
+        | Change::BundleTrusted { .. }
+        | Change::PolicyTrusted { .. } => record(state, change),
         Change::Rewound(rewound) => judge_lineage::rewound(state, rewound),
         Change::Forked(forked) => judge_lineage::forked(state, forked),
         Change::Undone { .. } => {
@@ -102,6 +90,33 @@ pub(super) fn judge(state: &RunState, change: &Change) -> Judged {
         | Change::HookFired { .. }
         | Change::HookDecided { .. }
         | Change::Noted { .. } => Ok(()),
+    }
+}
+
+/// The smaller things that a run keeps.
+fn record(state: &RunState, change: &Change) -> Judged {
+    use Problem as P;
+    let none = String::new;
+    match change {
+        Change::ValueRecorded { key, .. } => {
+            check(!key.is_empty(), P::BadName, key, none)?;
+            check(!state.values.contains_key(key), P::NameTaken, key, || "a value is recorded once".into())
+        }
+        Change::ArtifactPut { name, .. } => check(!name.is_empty(), P::BadName, name, none),
+        Change::ArtifactDropped { name, .. } => {
+            let is_there = state.artifacts.get(name).is_some_and(|artifact| artifact.current().is_some());
+            check(is_there, P::NoSuchArtifact, name, none)
+        }
+        Change::BundleCompiled { digest, .. } => check(!state.bundles.contains_key(digest), P::NameTaken, digest, none),
+        Change::BundleTrusted { digest, .. } => {
+            let bundle = state.bundles.get(digest);
+            check(bundle.is_some(), P::NotCompiled, digest, none)?;
+            check(bundle.is_some_and(|bundle| bundle.trust.is_none()), P::NameTaken, digest, || "trusted before".into())
+        }
+        Change::PolicyTrusted { digest, .. } => {
+            check(!state.policies.contains_key(digest), P::NameTaken, digest, || "trusted before".into())
+        }
+        _ => Ok(()),
     }
 }
 

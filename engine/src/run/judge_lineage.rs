@@ -23,11 +23,18 @@ fn differs(holds: bool, name: &str, what: &'static str) -> Judged {
 }
 
 /// Steps that were open at a position.
-fn open_at(state: &RunState, position: u64) -> impl Iterator<Item = (&str, &super::Step)> {
+pub(super) fn open_at(state: &RunState, position: u64) -> impl Iterator<Item = (&str, &super::Step)> {
     let is_open = move |step: &super::Step| {
         step.requested.event <= position && (step.is_open() || is_behind(step.ended, position))
     };
     state.steps.iter().filter(move |(_, step)| is_open(step)).map(|(name, step)| (name.as_str(), step))
+}
+
+/// Whether the way in which a step ended may be taken over by another history.
+pub(super) fn can_be_grafted(step: &super::Step) -> bool {
+    let has_result =
+        matches!(step.status, StepStatus::Ok | StepStatus::Error | StepStatus::TimedOut | StepStatus::Interrupted);
+    has_result && step.reversibility.is_repeatable()
 }
 
 /// Approvals that were neither used nor refused at a position.
@@ -91,9 +98,7 @@ pub(super) fn forked(state: &RunState, forked: &Forked) -> Judged {
         format!("{} of {} events of the parent", state.events, forked.at)
     })?;
     voids(state, forked.at, &forked.voided)?;
-    for name in &forked.abandoned {
-        let is_open = state.steps.get(name).is_some_and(super::Step::is_open);
-        differs(is_open, name, "it was not open at the position")?;
-    }
-    Ok(())
+    let open: BTreeSet<&str> = open_at(state, forked.at).map(|(name, _)| name).collect();
+    let differing = names(&forked.abandoned).symmetric_difference(&open).next().copied();
+    differs(differing.is_none(), differing.unwrap_or_default(), "what is open at the position is done for the parent")
 }

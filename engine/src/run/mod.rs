@@ -20,6 +20,7 @@ mod lineage;
 mod moment;
 mod notes;
 mod overview;
+mod plan;
 mod record;
 mod rewind;
 mod runs;
@@ -30,6 +31,8 @@ mod state;
 mod status;
 mod step;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod usage;
 

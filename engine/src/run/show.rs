@@ -64,6 +64,10 @@ pub fn show(reader: &Reader, run: Seq, most_events: usize) -> Result<(RunState, 
     let mut timeline = lines.standing(Some(run)).map(|lines| lines.state.lines.clone()).unwrap_or_default();
     let before = timeline.len().saturating_sub(most_events);
     timeline.drain(..before);
+    for line in &mut timeline {
+        // The source's own name for a step means nothing to people.
+        line.subject = standing.state.step_name(&line.subject).to_owned();
+    }
     let source = SourceFiles::of(reader, &notes);
     let report = report(run, &notes, &standing, failure.as_ref(), timeline, &source);
     Ok((standing.state, report))

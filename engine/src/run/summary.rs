@@ -4,7 +4,52 @@ use crate::run::event::{Change, RunEvent};
 use crate::run::step::StepStatus;
 
 impl RunEvent {
-    /// What it is about, in a few words for people; the kind is not repeated. May hold any text of the event: escape it.
+    /// The step, gate, approval, artifact or hook that it is about; empty for what is about the run as a whole. Of an
+    /// imported event, the source's name for the step.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        match &self.change {
+            Change::EffectRequested(request) => &request.step,
+            Change::EffectProgress { step, .. }
+            | Change::EffectResolved { step, .. }
+            | Change::EffectCancelled { step, .. }
+            | Change::EffectAbandoned { step, .. }
+            | Change::ApprovalDecided { step, .. }
+            | Change::ApprovalConsumed { step, .. }
+            | Change::ApprovalRevoked { step, .. } => step,
+            Change::UsageRecorded { step, .. } => step.as_deref().unwrap_or_default(),
+            Change::ValueRecorded { key, .. } => key,
+            Change::GateRequested { gate, .. }
+            | Change::GateFinished { gate, .. }
+            | Change::GateRechecked { gate, .. }
+            | Change::GateWaived { gate, .. } => gate,
+            Change::ApprovalAsked(asked) => &asked.step,
+            Change::ApprovalVoted(vote) => &vote.step,
+            Change::ArtifactPut { name, .. }
+            | Change::ArtifactDropped { name, .. }
+            | Change::BundleCompiled { name, .. }
+            | Change::PolicyTrusted { name, .. } => name,
+            Change::BundleTrusted { digest, .. } => digest,
+            Change::HookFired { hook, .. } | Change::HookDecided { hook, .. } => hook,
+            Change::Noted { label, .. } => label,
+            Change::Forked(forked) => &forked.parent,
+            Change::Unrecognized { event_type, .. } => event_type,
+            Change::Created { .. }
+            | Change::ProcessAssigned { .. }
+            | Change::Paused { .. }
+            | Change::Resumed
+            | Change::Faulted { .. }
+            | Change::Completed { .. }
+            | Change::Failed { .. }
+            | Change::Cancelled { .. }
+            | Change::Closed { .. }
+            | Change::Rewound(_)
+            | Change::Undone { .. } => "",
+        }
+    }
+
+    /// What happened, in a few words for people; kind and subject are not repeated. May be empty, and may hold any text of
+    /// the event: escape it.
     #[must_use]
     pub fn summary(&self) -> String {
         match &self.change {
@@ -12,52 +57,43 @@ impl RunEvent {
             Change::Paused { reason }
             | Change::Cancelled { reason }
             | Change::Closed { reason }
+            | Change::EffectCancelled { reason, .. }
+            | Change::EffectAbandoned { reason, .. }
+            | Change::ApprovalRevoked { reason, .. }
+            | Change::ArtifactDropped { reason, .. }
             | Change::Undone { reason } => reason.clone(),
-            Change::Resumed | Change::Completed { .. } => String::new(),
             Change::Faulted { error } | Change::Failed { error } => error.clone(),
-            Change::EffectRequested(request) => with(&request.step, &join(&[&request.kind, &request.label])),
-            Change::EffectResolved { step, outcome, error, .. } => {
-                let status = StepStatus::from(*outcome).as_str();
-                with(step, &error.as_ref().map_or_else(|| status.to_owned(), |error| format!("{status}, {error}")))
+            Change::EffectRequested(request) => join(&[&request.kind, &request.label]),
+            Change::EffectResolved { outcome, error, .. } => {
+                join(&[StepStatus::from(*outcome).as_str(), error.as_deref().unwrap_or_default()])
             }
-            Change::EffectProgress { step, note } => with(step, note),
-            Change::EffectCancelled { step, reason }
-            | Change::EffectAbandoned { step, reason }
-            | Change::ApprovalRevoked { step, reason } => with(step, reason),
-            Change::UsageRecorded { step, model, usage } => {
-                let what = format!("{} tokens in, {} out", usage.input_tokens, usage.output_tokens);
-                let by = join(&[step.as_deref().unwrap_or_default(), model.as_deref().unwrap_or_default()]);
-                with(&by, &what)
+            Change::EffectProgress { note, .. } => note.clone(),
+            Change::UsageRecorded { model, usage, .. } => {
+                let tokens = format!("{} tokens in, {} out", usage.input_tokens, usage.output_tokens);
+                join(&[model.as_deref().unwrap_or_default(), &tokens])
             }
-            Change::ValueRecorded { key, value, .. } => with(key, value.as_str()),
-            Change::GateRequested { gate, .. } => gate.clone(),
-            Change::GateFinished { gate, verdict, .. } => with(gate, &lower(verdict)),
-            Change::GateRechecked { gate, verdict, drift } => with(gate, &join(&[&lower(verdict), drift])),
-            Change::GateWaived { gate, .. } => gate.clone(),
-            Change::ApprovalAsked(asked) => with(&asked.step, &join(&[&asked.prompt, &asked.policy.name])),
-            Change::ApprovalVoted(vote) => {
-                with(&vote.step, &join(&[&lower(&vote.choice), &vote.principal, &vote.reason]))
-            }
-            Change::ApprovalDecided { step, decision, reason } => with(step, &join(&[&lower(decision), reason])),
-            Change::ApprovalConsumed { step, .. } => step.clone(),
-            Change::ArtifactPut { name, len_bytes, .. } => with(name, &format!("{len_bytes} bytes")),
-            Change::ArtifactDropped { name, reason } => with(name, reason),
-            Change::BundleCompiled { name, .. } | Change::PolicyTrusted { name, .. } => name.clone(),
-            Change::BundleTrusted { digest, .. } => digest.clone(),
-            Change::HookFired { hook, .. } => hook.clone(),
-            Change::HookDecided { hook, decision, reason } => with(hook, &join(&[decision, reason])),
-            Change::Noted { label, message } => with(label, message),
-            Change::Forked(forked) => format!("from {} at event {}", forked.parent, forked.at),
-            Change::Rewound(rewound) => with(&format!("to event {}", rewound.to), &rewound.reason),
-            Change::Unrecognized { event_type, why } => with(event_type, why),
+            Change::ValueRecorded { value, .. } => value.as_str().to_owned(),
+            Change::GateFinished { verdict, .. } => lower(verdict),
+            Change::GateRechecked { verdict, drift, .. } => join(&[&lower(verdict), drift]),
+            Change::ApprovalAsked(asked) => join(&[&asked.prompt, &asked.policy.name]),
+            Change::ApprovalVoted(vote) => join(&[&lower(&vote.choice), &vote.principal, &vote.reason]),
+            Change::ApprovalDecided { decision, reason, .. } => join(&[&lower(decision), reason]),
+            Change::ArtifactPut { len_bytes, .. } => format!("{len_bytes} bytes"),
+            Change::HookDecided { decision, reason, .. } => join(&[decision, reason]),
+            Change::Noted { message, .. } => message.clone(),
+            Change::Forked(forked) => join(&[&format!("at event {}", forked.at), &forked.reason]),
+            Change::Rewound(rewound) => join(&[&format!("to event {}", rewound.to), &rewound.reason]),
+            Change::Unrecognized { why, .. } => why.clone(),
+            Change::Resumed
+            | Change::Completed { .. }
+            | Change::GateRequested { .. }
+            | Change::GateWaived { .. }
+            | Change::ApprovalConsumed { .. }
+            | Change::BundleCompiled { .. }
+            | Change::BundleTrusted { .. }
+            | Change::PolicyTrusted { .. }
+            | Change::HookFired { .. } => String::new(),
         }
-    }
-}
-
-fn with(name: &str, rest: &str) -> String {
-    match (name.is_empty(), rest.is_empty()) {
-        (false, false) => format!("{name}: {rest}"),
-        _ => format!("{name}{rest}"),
     }
 }
 
@@ -68,4 +104,22 @@ fn join(parts: &[&str]) -> String {
 
 fn lower(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::run::samples::samples;
+
+    #[test]
+    fn events_are_told_in_a_line() {
+        let line = |kind: &str| {
+            let event = samples().into_iter().find(|event| event.change.kind() == kind).unwrap();
+            format!("{} {}: {}", kind, event.subject(), event.summary())
+        };
+        assert_eq!(line("EffectRequested"), "EffectRequested publish#2: command, publish");
+        assert_eq!(line("EffectResolved"), "EffectResolved publish#2: ok, exit 1");
+        assert_eq!(line("ApprovalVoted"), "ApprovalVoted publish: approve, key:a, looks ok");
+        assert_eq!(line("UsageRecorded"), "UsageRecorded publish#2: model-a, 1 tokens in, 2 out");
+        assert_eq!(line("Rewound"), "Rewound : to event 3, again");
+    }
 }

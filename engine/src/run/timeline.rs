@@ -18,7 +18,9 @@ pub struct TimelineEvent {
     pub kind: String,
     /// Who, as far as the evidence goes.
     pub actor: String,
-    /// What it is about, in a few words; may be empty. May hold any text of the event: escape it.
+    /// The step, gate, approval, artifact or hook that it is about; may be empty.
+    pub subject: String,
+    /// What happened, in a few words; may be empty. Like the subject, it may hold any text of the event: escape it.
     pub summary: String,
 }
 
@@ -62,6 +64,7 @@ impl Fold for Timelines {
             time_ns: event.time_ns,
             kind: change.kind().to_owned(),
             actor: actor.clone(),
+            subject: event.data.subject().to_owned(),
             summary: event.data.summary(),
         });
     }
