@@ -10,6 +10,7 @@ mod bad_input;
 mod command_line;
 mod crashes;
 mod imports;
+mod imports_fold;
 mod kit;
 mod processes;
 mod reading_only;
