@@ -20,7 +20,7 @@ impl Payloads {
         let value = match record.codec() {
             Codec::Json => {
                 let raw: &RawValue = serde_json::from_slice(&record.payload).ok()?;
-                return Some(Cow::Borrowed(raw));
+                return on_one_line(raw);
             }
             Codec::Bincode if record.entry.is_some() => self.by_schema(reader, record)?,
             _ => own(record)?,
@@ -41,6 +41,24 @@ impl Payloads {
             .get_or_insert_with(|| reader.type_table().map(|types| Schemas::of(&types)).unwrap_or_default());
         schemas.get(&fingerprint)?.decode(&record.payload).ok()
     }
+}
+
+/// The same JSON without the blanks and line ends between its parts: a line of `-o jsonl` is one line, however the payload
+/// was printed. Numbers and strings stay as they were written.
+fn on_one_line(raw: &RawValue) -> Option<Cow<'_, RawValue>> {
+    let text = raw.get();
+    if !text.contains(['\n', '\r']) {
+        return Some(Cow::Borrowed(raw));
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let is_part = |character: &char| {
+        let is_blank = !in_string && matches!(character, ' ' | '\t' | '\n' | '\r');
+        in_string ^= *character == '"' && !escaped;
+        escaped = in_string && *character == '\\' && !escaped;
+        !is_blank
+    };
+    let line: String = text.chars().filter(is_part).collect();
+    RawValue::from_string(line).ok().map(Cow::Owned)
 }
 
 /// Bytes as hexadecimal digits.
@@ -96,5 +114,25 @@ fn own(record: &Record<'_>) -> Option<Value> {
             Some(json!({"fold": fold, "version": version, "run": run, "revision": revision, "digest": digest}))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::on_one_line;
+
+    #[test]
+    fn a_payload_that_was_printed_on_many_lines_is_one_line_and_otherwise_the_same() {
+        // Bug: `log dump -o jsonl` printed such payloads as they were, so that a line of it was no JSON.
+        for (text, line) in [
+            ("{\n  \"a\": 1.50,\r\n  \"b\": [ ]\n}", r#"{"a":1.50,"b":[]}"#),
+            ("{\n\"a b\": \"c \\\" d \\\\\" }", r#"{"a b":"c \" d \\"}"#),
+            ("{ \"a\": 1 }", "{ \"a\": 1 }"),
+        ] {
+            let raw = RawValue::from_string(text.to_owned()).expect("JSON");
+            assert_eq!(on_one_line(&raw).expect("JSON").get(), line);
+        }
     }
 }

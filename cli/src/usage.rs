@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error, Parser};
 
+use taffrail::nearest::nearest;
+
 use crate::arguments::Arguments;
 use crate::codes::{self, Code};
 use crate::exit::Exit;
@@ -67,7 +69,10 @@ fn suggestions(error: &Error) -> Vec<String> {
 
 /// The same command line with the wrong word replaced by what was likely meant.
 fn corrected(error: &Error, wrong: &[String; 3], arguments: &[OsString]) -> Option<String> {
-    let right = suggestions(error).into_iter().next()?;
+    let suggested = suggestions(error);
+    // The parser lists them in an order of its own, the likeliest last; what it was one slip away from comes before.
+    let likeliest = wrong.iter().find_map(|wrong| nearest(wrong, suggested.iter().map(String::as_str)).into_iter().next());
+    let right = likeliest.map(str::to_owned).or_else(|| suggested.last().cloned())?;
     let mut words: Vec<String> = Vec::with_capacity(arguments.len());
     let mut replaced = false;
     for argument in arguments.iter().skip(1) {

@@ -17,7 +17,7 @@ use taffrail::{Query, Reader};
 use crate::kit::{Directory, answer, run, snapshot, spawn};
 
 #[allow(clippy::print_stderr, reason = "a test that checks nothing has to say so")]
-fn data() -> Option<PathBuf> {
+pub(crate) fn data() -> Option<PathBuf> {
     let root = std::env::var_os("TAFFRAIL_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let directory = root.join("babysitter");
@@ -28,7 +28,7 @@ fn data() -> Option<PathBuf> {
     Some(directory)
 }
 
-fn import(store: &Path, source: &Path) -> Value {
+pub(crate) fn import(store: &Path, source: &Path) -> Value {
     let answer = run(store, &["log", "import", "--json", source.to_str().expect("UTF-8")], "");
     assert_eq!((answer.exit, answer.notes.as_str()), (Some(0), ""), "{}", source.display());
     serde_json::from_str(&answer.data).expect("a report")

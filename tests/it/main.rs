@@ -13,6 +13,7 @@ mod demo;
 mod dumping;
 mod imports;
 mod interrupts;
+mod imports_fold;
 mod kit;
 mod mounts;
 mod processes;

@@ -98,7 +98,9 @@ fn a_bisection_finds_the_first_bad_event_by_a_condition_and_by_a_command() {
     let directory = Directory::new("bisection");
     let store = sample(&directory);
     let failed = json!(seq_of(&store, "babysitter.RUN_FAILED"));
-    let bisect = |judge: &[&str]| [&["state", "bisect", "fix-login"], judge].concat();
+    fn bisect<'judge>(judge: &[&'judge str]) -> Vec<&'judge str> {
+        [&["state", "bisect", "fix-login"], judge].concat()
+    }
     let (exit, found) = json(&store, &bisect(&["--where", "status == 'failed'"]));
     assert_eq!((exit, &found["first_bad"]["seq"]), (Some(0), &failed));
     for (script, exit, answer) in [

@@ -24,7 +24,8 @@ impl RunState {
     pub(super) fn take(&mut self, event: &Recorded<RunEvent>) {
         let RunEvent { actor, change } = &event.data;
         let judged = judge(self, change);
-        let at = Moment { event: self.events + 1, time_ns: event.time_ns };
+        // A fork's prefix may be said to have any length.
+        let at = Moment { event: self.events.saturating_add(1), time_ns: event.time_ns };
         let is_created = self.created.is_some() || self.events > 0;
         self.events = at.event;
         self.last_time_ns = Some(event.time_ns);

@@ -5,7 +5,7 @@ use crate::run::event::{ApprovalRequest, Change, Decision, EffectRequest, Vote};
 use crate::run::finding::Problem;
 use crate::run::gate::GateStatus;
 use crate::run::state::RunState;
-use crate::run::status::{Phase, Status};
+use crate::run::status::Status;
 use crate::run::step::{attempt_name, step_name};
 use crate::run::{ApprovalStatus, judge_lineage};
 
@@ -71,8 +71,7 @@ pub(super) fn judge(state: &RunState, change: &Change) -> Judged {
         Change::Rewound(rewound) => judge_lineage::rewound(state, rewound),
         Change::Forked(forked) => judge_lineage::forked(state, forked),
         Change::Undone { .. } => {
-            let is_closed = matches!(state.phase(), Phase::Closed { .. });
-            check(is_closed || state.before_rewind.is_some(), P::NothingToUndo, "", none)
+            check(state.is_closed_last() || state.before_rewind.is_some(), P::NothingToUndo, "", none)
         }
         Change::Unrecognized { event_type, why } => Err(Objection::new(P::Unrecognized, event_type, why.as_str())),
         Change::Created { .. }

@@ -98,7 +98,8 @@ pub(super) fn forked(state: &RunState, forked: &Forked) -> Judged {
         format!("{} of {} events of the parent", state.events, forked.at)
     })?;
     voids(state, forked.at, &forked.voided)?;
-    let open: BTreeSet<&str> = open_at(state, forked.at).map(|(name, _)| name).collect();
+    let open: BTreeSet<&str> =
+        state.steps.iter().filter(|(_, step)| step.is_open()).map(|(name, _)| name.as_str()).collect();
     let differing = names(&forked.abandoned).symmetric_difference(&open).next().copied();
     differs(differing.is_none(), differing.unwrap_or_default(), "what is open at the position is done for the parent")
 }

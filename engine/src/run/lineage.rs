@@ -48,7 +48,7 @@ impl RunState {
 
     /// Takes back the last close; where there is none, the last rewind, and with it what came behind.
     pub(super) fn undo(&mut self, at: Moment) {
-        if let Phase::Closed { .. } = self.phase() {
+        if self.is_closed_last() {
             let before = self.turns.iter().rev().nth(1).map_or(Phase::Active, |turn| turn.phase.clone());
             self.turns.push(Turn { at, phase: before });
             return;
@@ -62,6 +62,13 @@ impl RunState {
         }
     }
 
+    /// Whether the run is closed, and was not rewound to that since.
+    pub(super) fn is_closed_last(&self) -> bool {
+        let rewound = self.before_rewind.as_ref().and(self.rewinds.iter().rev().find(|rewind| rewind.undone.is_none()));
+        let last = self.turns.last().filter(|turn| matches!(turn.phase, Phase::Closed { .. }));
+        last.is_some_and(|closed| rewound.is_none_or(|rewound| rewound.at.event < closed.at.event))
+    }
+
     /// The state that a fork begins with: the parent's at the position. `None` where the position is not in its lineage.
     pub(super) fn inherited(&self, forked: &Forked) -> Option<RunState> {
         if !self.is_in_lineage(forked.at) {
@@ -70,6 +77,12 @@ impl RunState {
         let mut state = self.effective();
         state.go_back(forked.at);
         state.graft(self, &forked.grafted);
+        for name in &forked.grafted {
+            // In the fork, it ended when the fork began: the parent's later ordinals are other events here.
+            if let Some(ended) = state.steps.get_mut(name).and_then(|step| step.ended.as_mut()) {
+                ended.event = forked.at + 1;
+            }
+        }
         state.consumed = self.consumed.clone();
         state.events = forked.at;
         state.wait_again();

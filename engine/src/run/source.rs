@@ -106,6 +106,11 @@ impl<'n> SourceFiles<'n> {
                     let (says, is) = (status.as_str(), step.status.as_str());
                     checked.disagrees(&file, format!("it says {says}, and by the journal {name} is {is}"));
                 }
+                let says = found.pointer("/error/message").and_then(Value::as_str);
+                let is = step.error.as_deref().unwrap_or_default();
+                if let Some(says) = says.filter(|says| !is.contains(says)) {
+                    checked.disagrees(&file, format!("it says {says:?}, and by the journal {name} ended with {is:?}"));
+                }
                 let result = found.get("value").or_else(|| found.get("result"));
                 result.into_iter().for_each(|result| checked.answer(name, step, result));
             }

@@ -54,7 +54,7 @@ impl Fold for Timelines {
         if let Change::Forked(forked) = change {
             timeline.events = timeline.events.max(forked.at);
         }
-        timeline.events += 1;
+        timeline.events = timeline.events.saturating_add(1);
         if timeline.lines.len() == TimelineEvent::MOST_KEPT {
             timeline.lines.pop_front();
         }

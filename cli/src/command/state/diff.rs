@@ -22,7 +22,7 @@ use crate::subject::Subject;
 pub struct Diff {
     /// The run, and two positions: what changed from the state after the first one to that after the second [default:
     /// the run of the second position; head]
-    #[arg(required = true, num_args = 1..=3, value_names = ["[RUN] FROM", "TO"], allow_hyphen_values = true)]
+    #[arg(required = true, num_args = 1..=3, value_names = ["[RUN] FROM", "TO"])]
     pub words: Vec<String>,
 }
 

@@ -48,15 +48,21 @@ fn family(reversibility: Reversibility) -> (Arc<Memory>, Journal) {
 
 #[test]
 fn a_fork_begins_with_its_parents_state_and_neither_touches_the_other() {
-    for (reversibility, status) in
-        [(Reversibility::Pure, crate::run::StepStatus::Ok), (Reversibility::Compensable, crate::run::StepStatus::Abandoned)]
-    {
+    for (reversibility, status) in [
+        (Reversibility::Pure, crate::run::StepStatus::Ok),
+        (Reversibility::Compensable, crate::run::StepStatus::Abandoned),
+    ] {
         let (storage, journal) = family(reversibility);
         let reader = journal.reader().unwrap();
         let parent = standing(&reader, "parent").state;
         assert_eq!((parent.events, parent.approvals["p"].is_pending(), parent.steps.len()), (6, true, 2));
         let child = standing(&reader, "child");
-        assert_eq!((child.events, child.state.events, child.state.finding_count), (3, 6, 0), "{:?}", child.state.findings);
+        assert_eq!(
+            (child.events, child.state.events, child.state.finding_count),
+            (3, 6, 0),
+            "{:?}",
+            child.state.findings
+        );
         assert_eq!((child.state.status, child.state.steps["a"].status), (Status::Completed, status));
         assert_eq!(child.state.approvals["p"].status, crate::run::ApprovalStatus::Void);
         assert_eq!(child.state.spent.total.nano_usd, 0, "the parent has paid");
@@ -156,6 +162,10 @@ fn a_fork_without_its_prefix_or_of_another_history_is_a_finding() {
         let found: Vec<_> = state.findings.iter().map(|finding| finding.problem).collect();
         assert_eq!((found, state.events), (vec![Problem::PrefixMissing], at + 1), "{name}");
     }
+    let forked = crate::run::Forked { at: u64::MAX, ..crate::run::Forked::default() };
+    append(&journal, "endless", [Change::Forked(forked), created(), requested("a", "task", Reversibility::Pure)]);
+    let state = standing(&journal.reader().unwrap(), "endless").state;
+    assert_eq!((state.events, state.status, state.finding_count), (u64::MAX, Status::Waiting, 1));
     append(&journal, "parent", [Change::Forked(crate::run::Forked { parent: "x".into(), ..Default::default() })]);
     let state = standing(&journal.reader().unwrap(), "parent").state;
     assert_eq!(state.findings[0].problem, Problem::ForkedLate);

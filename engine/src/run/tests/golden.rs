@@ -15,7 +15,9 @@ fn hex(bytes: &[u8]) -> String {
 fn lines() -> Vec<String> {
     let mut lines = vec![format!("schema {}", hex(&schema::<RunEvent>().unwrap().fingerprint().unwrap()))];
     let samples = samples().into_iter();
-    lines.extend(samples.map(|event| format!("{} {}", event.kind(), hex(&crate::fold::canonical_bytes(&event).unwrap()))));
+    lines.extend(
+        samples.map(|event| format!("{} {}", event.kind(), hex(&crate::fold::canonical_bytes(&event).unwrap()))),
+    );
     lines
 }
 

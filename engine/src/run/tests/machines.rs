@@ -115,7 +115,8 @@ fn an_effect_ends_once_and_only_if_it_was_requested() {
             Change::EffectAbandoned { step, reason },
         ];
         ends.extend(
-            [Outcome::Ok, Outcome::Error, Outcome::TimedOut, Outcome::Interrupted].map(|outcome| resolved("a", outcome)),
+            [Outcome::Ok, Outcome::Error, Outcome::TimedOut, Outcome::Interrupted]
+                .map(|outcome| resolved("a", outcome)),
         );
         ends
     };
@@ -239,7 +240,8 @@ fn an_approval_moves_along_its_machine_and_nothing_leaves_consumed() {
 #[test]
 fn one_vote_of_a_principal_counts_and_only_for_what_was_shown() {
     let policy = Policy { name: "two".into(), need: 2, eligible: ["key:a".into(), "key:b".into()].into(), veto: true };
-    let request = ApprovalRequest { step: "p".into(), subject_digest: ONE.into(), policy, ..ApprovalRequest::default() };
+    let request =
+        ApprovalRequest { step: "p".into(), subject_digest: ONE.into(), policy, ..ApprovalRequest::default() };
     let open = all([created(), Change::ApprovalAsked(request)]);
     refused(&open, voted("p", TWO, "key:a", Choice::Approve), Problem::SubjectDiffers);
     refused(&open, voted("p", ONE, "key:c", Choice::Approve), Problem::NotEligible);

@@ -42,9 +42,17 @@ fn draw(state: &RunState, (what, name, kind, more): Draw) -> Change {
         8 => Change::EffectCancelled { step: step.into(), reason: "no".into() },
         9 => Change::EffectAbandoned { step: step.into(), reason: String::new() },
         10 | 11 => asked(step, pick(&["s1", "s2", "s3", "s4"], more), u32::from(kind % 3)),
-        12..15 => voted(&asked_step, subject, pick(&["key:a", "key:b"], more), pick(&[Choice::Approve, Choice::Approve, Choice::Reject], kind)),
+        12..15 => voted(
+            &asked_step,
+            subject,
+            pick(&["key:a", "key:b"], more),
+            pick(&[Choice::Approve, Choice::Approve, Choice::Reject], kind),
+        ),
         15 | 16 => {
-            let decision = pick(&[Decision::Approved, Decision::Approved, Decision::Denied, Decision::Expired, Decision::Void], more);
+            let decision = pick(
+                &[Decision::Approved, Decision::Approved, Decision::Denied, Decision::Expired, Decision::Void],
+                more,
+            );
             decided(&asked_step, decision)
         }
         17 => consumed(&asked_step, subject),
@@ -54,7 +62,10 @@ fn draw(state: &RunState, (what, name, kind, more): Draw) -> Change {
         },
         19 => revoked(&asked_step),
         20 => gate(pick(&["g", "h", "g#2"], name)),
-        21 => finished(pick(&["g", "h", "g#2"], name), pick(&[Verdict::Passed, Verdict::Failed, Verdict::Interrupted], kind)),
+        21 => finished(
+            pick(&["g", "h", "g#2"], name),
+            pick(&[Verdict::Passed, Verdict::Failed, Verdict::Interrupted], kind),
+        ),
         22 => waived(pick(&["g", "h"], name), state.consuming.as_deref().unwrap_or(subject)),
         23..26 => Change::Rewound(state.plan_rewind(position)),
         26 => Change::Rewound(Rewound { to: position, grafted: vec![step.into()], ..Rewound::default() }),
