@@ -71,7 +71,8 @@ fn suggestions(error: &Error) -> Vec<String> {
 fn corrected(error: &Error, wrong: &[String; 3], arguments: &[OsString]) -> Option<String> {
     let suggested = suggestions(error);
     // The parser lists them in an order of its own, the likeliest last; what it was one slip away from comes before.
-    let likeliest = wrong.iter().find_map(|wrong| nearest(wrong, suggested.iter().map(String::as_str)).into_iter().next());
+    let likeliest =
+        wrong.iter().find_map(|wrong| nearest(wrong, suggested.iter().map(String::as_str)).into_iter().next());
     let right = likeliest.map(str::to_owned).or_else(|| suggested.last().cloned())?;
     let mut words: Vec<String> = Vec::with_capacity(arguments.len());
     let mut replaced = false;

@@ -78,7 +78,8 @@ fn a_difference_names_the_event_behind_every_change() {
     // The run of the events is meant; backwards is forwards, read the other way.
     assert_eq!(json(&store, &["state", "diff", &before, &after]), (exit, diff));
     let (_, back) = json(&store, &["state", "diff", &after, &before]);
-    let status = back["changes"].as_array().and_then(|changes| changes.iter().find(|it| it["path"] == "status").cloned());
+    let status =
+        back["changes"].as_array().and_then(|changes| changes.iter().find(|it| it["path"] == "status").cloned());
     assert_eq!(status.map(|status| status["new"].clone()), Some(json!("waiting")));
     assert_eq!(json(&store, &["state", "diff", "fix-login", &after, &after]).0, Some(0));
     let human = run(&store, &["state", "diff", &before, &after], "").data;
@@ -192,7 +193,9 @@ fn a_replay_proves_what_was_recorded_or_names_what_differs() {
         .collect();
     let answer = against(&other.join("\n"));
     assert_eq!(answer.exit, Some(5), "{answer:?}");
-    for part in [&format!("DIVERGED at seq {failed} (babysitter.RUN_FAILED)"), "\"completed\"", "cause class: CODE", "repro: "] {
+    for part in
+        [&format!("DIVERGED at seq {failed} (babysitter.RUN_FAILED)"), "\"completed\"", "cause class: CODE", "repro: "]
+    {
         assert!(answer.data.contains(part), "{part}: {}", answer.data);
     }
     let repro = answer.data.lines().find_map(|line| line.strip_prefix("repro: taffrail ")).expect("a repro");

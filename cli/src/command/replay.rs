@@ -1,5 +1,7 @@
 //! `taffrail replay`
 
+use std::fs::OpenOptions;
+use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -144,11 +146,13 @@ fn read_states(file: &std::path::Path) -> Result<States, Failure> {
         let problem = Problem::new(codes::T0514, Exit::Io, format!("the file of states cannot be read: {why}"));
         problem.at(file.display().to_string()).hint("taffrail explain T0514").into()
     };
-    let len = file.metadata().map_err(|error| unreadable(error.to_string()))?.len();
-    if len > MOST_STATES_LEN_BYTES {
-        return Err(unreadable(format!("it has {}", human::byte_size(len))));
+    let open = OpenOptions::new().read(true).open(file).map_err(|error| unreadable(error.to_string()))?;
+    // One byte more than is taken tells a file that is too long, whatever it says of its length.
+    let text = std::io::read_to_string(open.take(MOST_STATES_LEN_BYTES + 1));
+    let text = text.map_err(|error| unreadable(error.to_string()))?;
+    if text.len() as u64 > MOST_STATES_LEN_BYTES {
+        return Err(unreadable(format!("it has more than {}", human::byte_size(MOST_STATES_LEN_BYTES))));
     }
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))?;
     States::read(text.lines()).map_err(|error| {
         let problem = Problem::new(codes::T0514, Exit::Usage, error.message());
         problem.at(file.display().to_string()).hint("taffrail replay --states").into()

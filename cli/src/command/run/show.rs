@@ -54,13 +54,16 @@ fn print(report: &RunReport, store: &Store, output: &mut Output) -> Result<(), F
     let name = run.name.clone().unwrap_or_else(|| format!("#{}", run.run));
     let status = run.status.map_or_else(|| "no events of the run schema".to_owned(), |status| status.to_string());
     let events = human::count(run.events, "event");
-    let heading = Line::new().tone(Tone::Heading, &name).plain(&format!("  {status}  {events}, revision {}", run.revision));
+    let heading =
+        Line::new().tone(Tone::Heading, &name).plain(&format!("  {status}  {events}, revision {}", run.revision));
     output.line(heading)?;
     let mut rows: Vec<(&str, String)> = Vec::new();
     if !run.process.is_empty() {
         rows.push(("process", run.process.clone()));
     }
-    rows.extend(report.parent.as_ref().map(|parent| ("forked", format!("from {} at its event {}", parent.run, parent.at))));
+    rows.extend(
+        report.parent.as_ref().map(|parent| ("forked", format!("from {} at its event {}", parent.run, parent.at))),
+    );
     rows.extend(report.created_ns.map(|time_ns| ("created", format!("{} UTC", human::time(time_ns)))));
     rows.extend(run.last_time_ns.map(|time_ns| ("last", format!("{} UTC", human::time(time_ns)))));
     if !report.spent.total.is_nothing() {

@@ -204,6 +204,6 @@ fn fold_bisection_finds_the_first_bad_event_with_few_probes() {
     };
     let found = history.bisect(None, run.last, skipping).unwrap();
     assert!(!found.skipped.is_empty());
-    let refused = history.bisect(None, run.last, |_, _| Ok(Judgement::Good)).unwrap_err();
+    let refused = history.bisect::<crate::Error>(None, run.last, |_, _| Ok(Judgement::Good)).unwrap_err();
     assert_eq!(refused.code(), "T0515");
 }
