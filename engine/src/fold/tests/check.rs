@@ -194,7 +194,7 @@ fn fold_bisection_finds_the_first_bad_event_with_few_probes() {
     let history = History::<Jobs>::of(&reader, Some(run.run));
     let bad = |state: &Tally| state.failed.contains_key(&333);
     let verdict = |is_bad: bool| if is_bad { Judgement::Bad } else { Judgement::Good };
-    let found = history.bisect(None, run.last, |state, _| Ok(verdict(bad(state)))).unwrap();
+    let found = history.bisect::<crate::Error>(None, run.last, |state, _| Ok(verdict(bad(state)))).unwrap();
     let before = reader.state::<Jobs>(Some(run.run), Some(found.first_bad.seq), Start::Origin).unwrap();
     let after = reader.state::<Jobs>(Some(run.run), Some(found.first_bad.seq.next()), Start::Origin).unwrap();
     assert!(!bad(&before.standing.state) && bad(&after.standing.state));
@@ -202,8 +202,8 @@ fn fold_bisection_finds_the_first_bad_event_with_few_probes() {
     let skipping = |state: &Tally, _: &serde_json::Value| {
         Ok(if state.failed.len() == 333 { Judgement::Skip } else { verdict(bad(state)) })
     };
-    let found = history.bisect(None, run.last, skipping).unwrap();
+    let found = history.bisect::<crate::Error>(None, run.last, skipping).unwrap();
     assert!(!found.skipped.is_empty());
-    let refused = history.bisect(None, run.last, |_, _| Ok(Judgement::Good)).unwrap_err();
+    let refused = history.bisect::<crate::Error>(None, run.last, |_, _| Ok(Judgement::Good)).unwrap_err();
     assert_eq!(refused.code(), "T0515");
 }
