@@ -189,19 +189,12 @@ impl<F: Fold> Pass for Folding<F> {
                 slot.failure = Some(error.segment(record.segment).offset(record.offset).seq(record.seq.get()));
             }
             Ok(events) => {
+                slot.standing.events += 1;
                 let (seq, run, revision, time_ns) = (record.seq, record.run, record.revision, record.time_ns);
-                let mut parent = slot.parent.take();
-                for data in events {
-                    let event = Recorded { seq, run, revision, time_ns, data };
-                    if let Some(parent) = parent.take() {
-                        self.inherit(key, parent, &event);
-                    }
-                    if let Some(slot) = self.slots.get_mut(&key) {
-                        F::apply(&mut slot.standing.state, &event);
-                    }
-                }
-                if let Some(slot) = self.slots.get_mut(&key) {
-                    slot.standing.events += 1;
+                let events = events.into_iter().map(|data| Recorded { seq, run, revision, time_ns, data });
+                match slot.parent.take() {
+                    None => events.for_each(|event| F::apply(&mut slot.standing.state, &event)),
+                    Some(parent) => self.begin(key, parent, events),
                 }
             }
         }
@@ -210,16 +203,22 @@ impl<F: Fold> Pass for Folding<F> {
 }
 
 impl<F: Fold> Folding<F> {
-    /// Begins a run with the state of the run that it began as; what that one lacks, this one lacks as well.
-    fn inherit(&mut self, run: Option<Seq>, parent: Seq, first: &Recorded<F::Event>) {
-        let Some(from) = self.slots.get(&Some(parent)) else { return };
-        let Some(state) = F::inherit(&from.standing.state, first) else { return };
-        let (missing, failure) = (from.standing.missing.clone(), from.failure.clone());
-        if let Some(slot) = self.slots.get_mut(&run) {
+    /// Takes a run's first events, behind the state of the run that it began as, if it did; what that one lacks, this one
+    /// lacks as well.
+    fn begin(&mut self, run: Option<Seq>, parent: Seq, events: impl Iterator<Item = Recorded<F::Event>>) {
+        let mut events = events.peekable();
+        let from = self.slots.get(&Some(parent));
+        let inherited = from.zip(events.peek()).and_then(|(from, first)| {
+            let state = F::inherit(&from.standing.state, first)?;
+            Some((state, from.standing.missing.clone(), from.failure.clone()))
+        });
+        let Some(slot) = self.slots.get_mut(&run) else { return };
+        if let Some((state, missing, failure)) = inherited {
             slot.standing.state = state;
             slot.standing.missing.extend(missing);
             slot.failure = slot.failure.take().or(failure);
         }
+        events.for_each(|event| F::apply(&mut slot.standing.state, &event));
     }
 }
 

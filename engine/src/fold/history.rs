@@ -4,11 +4,13 @@ use crate::error::{Error, Result};
 use crate::fold::fold::Fold;
 use crate::fold::folding::{Folding, Pass};
 use crate::fold::load::Start;
+use crate::fold::select::select;
 use crate::fold::state::{Standing, state_json};
-use crate::fold::state_difference::{FieldChange, is_start, state_differences, value_at};
-use crate::{ErrorKind, Query, Reader, Seq};
+use crate::fold::state_difference::{FieldChange, state_differences, value_at};
+use crate::{ErrorKind, Query, Reader, Record, Seq};
+use serde::Serialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The event behind a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,13 @@ pub struct CauseEvent {
     pub time_ns: i64,
     /// Its type.
     pub type_name: String,
+}
+
+impl CauseEvent {
+    fn of(record: &Record<'_>) -> CauseEvent {
+        let (seq, run, revision, time_ns) = (record.seq, record.run, record.revision, record.time_ns);
+        CauseEvent { seq, run, revision, time_ns, type_name: record.type_name() }
+    }
 }
 
 /// A change of a field, and the event that made it.
@@ -71,55 +80,67 @@ impl<'r, F: Fold> History<'r, F> {
         History { reader, run, _fold: std::marker::PhantomData }
     }
 
-    /// Gives each event of the fold behind `from` and up to `to`, with the states before and after it. The state at `from`
-    /// comes from the newest snapshot before it. Returns the two ends.
+    /// The state after an event (`None`: the empty one), from the newest snapshot before it.
+    fn at(&self, seq: Option<Seq>) -> Result<Standing<F>> {
+        match seq {
+            Some(seq) => Ok(self.reader.state::<F>(self.run, Some(seq.next()), Start::Snapshot)?.standing),
+            None => Ok(Standing::default()),
+        }
+    }
+
+    /// Folds on from a state to the one after `to`, which it returns, and gives each event of the fold with the state
+    /// behind it.
     fn walk(
         &self,
-        from: Option<Seq>,
+        start: Standing<F>,
         to: Seq,
-        mut step: impl FnMut(CauseEvent, &Standing<F>, &Standing<F>),
-    ) -> Result<(Standing<F>, Standing<F>)> {
-        let start = match from {
-            Some(from) => self.reader.state::<F>(self.run, Some(from.next()), Start::Snapshot)?.standing,
-            None => Standing::default(),
-        };
+        mut step: impl FnMut(&Record<'_>, &Standing<F>),
+    ) -> Result<Standing<F>> {
         let mut folding = Folding::<F>::new()?;
-        folding.start_at(self.run, start.clone());
-        let mut before = start.clone();
-        let mut query = Query::all().until(to.next());
-        query = from.map(Seq::next).or(self.run).map_or(query.clone(), |seq| query.from(seq));
-        query = self.run.map_or(query.clone(), |run| query.run(run));
+        let mut applied = start.events;
+        // A run's first event may need the events of the run that it began as.
+        let mut query = match (start.seq, self.run) {
+            (Some(seq), Some(run)) if start.events > 0 => Query::all().run(run).from(seq.next()),
+            (Some(seq), None) => Query::all().from(seq.next()),
+            _ => self.reader.events_of_fold::<F>(self.run)?,
+        };
+        if applied > 0 || self.run.is_none() {
+            folding.start_at(self.run, start);
+        }
+        query.until = Some(to.next());
         let mut events = self.reader.events(query)?;
         while let Some(record) = events.next()? {
             folding.take(&record)?;
-            let Some(after) = folding.standing(self.run) else { continue };
-            if after.events > before.events {
-                let (seq, run, revision, time_ns) = (record.seq, record.run, record.revision, record.time_ns);
-                step(CauseEvent { seq, run, revision, time_ns, type_name: record.type_name() }, &before, after);
-                before = after.clone();
-            }
+            let Some(after) = folding.standing(self.run).filter(|after| after.events > applied) else { continue };
+            applied = after.events;
+            step(&record, after);
         }
-        Ok((start, folding.into_standing(self.run)?))
+        folding.into_standing(self.run)
     }
 
     /// What changed from the state after `from` (`None`: the empty state) to the state after `to`, each field with the last
-    /// event that touched it; and how many events of the fold lie between.
+    /// event that touched it; and how many events of the fold lie between. The log is read twice: once for what changed,
+    /// once for the causes.
     ///
     /// # Errors
     /// As [`Reader::state`].
     pub fn difference(&self, from: Option<Seq>, to: Seq) -> Result<(Vec<CausedChange>, u64)> {
-        let mut touched: Vec<(String, CauseEvent)> = Vec::new();
-        let (old, new) = self.walk(from, to, |event, before, after| {
-            for change in state_differences(&state_json(&before.state), &state_json(&after.state)) {
-                touched.push((change.path, event.clone()));
-            }
-        })?;
-        let changes = state_differences(&state_json(&old.state), &state_json(&new.state)).into_iter().map(|change| {
-            let concerns = |path: &str| is_start(path, &change.path) || is_start(&change.path, path);
-            let cause = touched.iter().rev().find(|(path, _)| concerns(path)).map(|(_, event)| event.clone());
-            CausedChange { change, cause }
-        });
-        Ok((changes.collect(), new.events - old.events))
+        let start = self.at(from)?;
+        let before = start.events;
+        let old = state_json(&start.state);
+        let end = self.walk(start.clone(), to, |_, _| {})?;
+        let changes = state_differences(&old, &state_json(&end.state));
+        let mut watch = Watch::new(changes.iter().map(|change| change.path.clone()).collect(), &start.state, old);
+        let mut causes: Vec<Option<CauseEvent>> = vec![None; changes.len()];
+        if !changes.is_empty() {
+            self.walk(start, to, |record, after| {
+                for place in watch.changed(&after.state) {
+                    causes[place] = Some(CauseEvent::of(record));
+                }
+            })?;
+        }
+        let changes = changes.into_iter().zip(causes).map(|(change, cause)| CausedChange { change, cause });
+        Ok((changes.collect(), end.events - before))
     }
 
     /// Every change of the value at a path, up to the state after `to`, in order.
@@ -128,19 +149,21 @@ impl<'r, F: Fold> History<'r, F> {
     /// As [`Reader::state`].
     pub fn blame(&self, path: &str, to: Seq) -> Result<Vec<CausedChange>> {
         let mut changes = Vec::new();
-        self.walk(None, to, |event, before, after| {
-            let (before, after) = (state_json(&before.state), state_json(&after.state));
-            let (old, new) = (value_at(&before, path), value_at(&after, path));
+        let start = Standing::default();
+        let mut old = select(&start.state, path);
+        self.walk(start, to, |record, after| {
+            let new = select(&after.state, path);
             if old != new {
-                let change = FieldChange { path: path.to_owned(), old: old.cloned(), new: new.cloned() };
-                changes.push(CausedChange { change, cause: Some(event) });
+                let old = std::mem::replace(&mut old, new.clone());
+                let change = FieldChange { path: path.to_owned(), old, new };
+                changes.push(CausedChange { change, cause: Some(CauseEvent::of(record)) });
             }
         })?;
         Ok(changes)
     }
 
     /// The first event behind `from` and up to `to` after which `judge` calls the state bad, in O(log n) judgements. The
-    /// log is read once; states are kept at up to [`KEPT_STATES`] places, and a probe folds from the nearest one.
+    /// log is read twice at most: each probe folds on from the last state that was good, and no other is kept.
     ///
     /// # Errors
     /// `Invalid` (T0515) where there is no event in between, the first state is bad, or the last one is not; what `judge`
@@ -151,8 +174,6 @@ impl<'r, F: Fold> History<'r, F> {
         to: Seq,
         mut judge: impl FnMut(&F::State, &Value) -> std::result::Result<Judgement, E>,
     ) -> std::result::Result<Bisection, E> {
-        let mut timeline = Timeline::<F>::default();
-        let (start, _) = self.walk(from, to, |event, _, after| timeline.push(event, after))?;
         let refused =
             |why: &str| Err(Error::new(ErrorKind::Invalid, "T0515", format!("nothing to bisect: {why}")).into());
         let mut probes = 0;
@@ -160,48 +181,34 @@ impl<'r, F: Fold> History<'r, F> {
             probes += 1;
             judge(state, &state_json(state))
         };
-        let Some(last) = timeline.events.len().checked_sub(1) else { return refused("no event lies in between") };
-        if judge_state(&start.state)? == Judgement::Bad {
+        let mut good = self.at(from)?;
+        let mut seqs = Vec::new();
+        let end = self.walk(good.clone(), to, |record, _| seqs.push(record.seq))?;
+        let Some(last) = seqs.len().checked_sub(1) else { return refused("no event lies in between") };
+        if judge_state(&good.state)? == Judgement::Bad {
             return refused("the first state is bad already");
         }
-        if judge_state(&self.state_after(&start, &timeline, last)?)? != Judgement::Bad {
+        if judge_state(&end.state)? != Judgement::Bad {
             return refused("the last state is not bad");
         }
-        // Good, or the start, below `low`; bad at `high`; skipped ones are in the set.
+        // Good below `low`, where `good` stands or skipped ones follow it; bad at `high`; skipped ones are in the set.
         let (mut low, mut high) = (0, last);
         let mut skipped: BTreeSet<usize> = BTreeSet::new();
         while let Some(probe) = next_probe(low, high, &skipped) {
-            match judge_state(&self.state_after(&start, &timeline, probe)?)? {
-                Judgement::Good => low = probe + 1,
+            let standing = self.walk(good.clone(), seqs[probe], |_, _| {})?;
+            match judge_state(&standing.state)? {
+                Judgement::Good => (low, good) = (probe + 1, standing),
                 Judgement::Bad => high = probe,
                 Judgement::Skip => {
                     skipped.insert(probe);
                 }
             }
         }
-        let skipped = (low..high).map(|place| timeline.events[place].seq).collect();
-        Ok(Bisection { first_bad: timeline.events[high].clone(), skipped, probes })
-    }
-
-    /// The state after an event, folded from the nearest state that was kept.
-    fn state_after(&self, start: &Standing<F>, timeline: &Timeline<F>, place: usize) -> Result<F::State> {
-        let kept = timeline.kept.range(..=place).next_back();
-        if let Some((exact, standing)) = kept
-            && *exact == place
-        {
-            return Ok(standing.state.clone());
-        }
-        let nearest = kept.map_or(start, |(_, standing)| standing);
-        let mut folding = Folding::<F>::new()?;
-        folding.start_at(self.run, nearest.clone());
-        let first = nearest.seq.map(Seq::next).or(self.run).unwrap_or(Seq::FIRST);
-        let mut query = Query::all().from(first).until(timeline.events[place].seq.next());
-        query = self.run.map_or(query.clone(), |run| query.run(run));
-        let mut events = self.reader.events(query)?;
-        while let Some(record) = events.next()? {
-            folding.take(&record)?;
-        }
-        Ok(folding.into_standing(self.run)?.state)
+        let skipped = seqs[low..high].to_vec();
+        let first_bad = self.reader.get(seqs[high])?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "T0515", "nothing to bisect: the event is not there any more")
+        })?;
+        Ok(Bisection { first_bad: CauseEvent::of(&first_bad), skipped, probes })
     }
 }
 
@@ -212,33 +219,43 @@ fn next_probe(low: usize, high: usize, skipped: &BTreeSet<usize>) -> Option<usiz
     (middle..high).find(is_open).or_else(|| (low..middle).rev().find(is_open))
 }
 
-/// States kept in memory for a bisection.
-pub const KEPT_STATES: usize = 64;
+/// Paths up to this many are looked up one by one; for more, the whole state is made into JSON.
+const FEW_PATHS: usize = 16;
 
-/// The events of a stretch of the log, and states every so many of them.
-struct Timeline<F: Fold> {
-    events: Vec<CauseEvent>,
-    kept: BTreeMap<usize, Standing<F>>,
-    stride: usize,
+/// Values at some paths, as they were last.
+enum Watch {
+    Few(Vec<(String, Option<Value>)>),
+    Many(Vec<String>, Value),
 }
 
-impl<F: Fold> Default for Timeline<F> {
-    fn default() -> Timeline<F> {
-        Timeline { events: Vec::new(), kept: BTreeMap::new(), stride: 1 }
+impl Watch {
+    fn new<S: Serialize>(paths: Vec<String>, state: &S, state_json: Value) -> Watch {
+        if paths.len() > FEW_PATHS {
+            return Watch::Many(paths, state_json);
+        }
+        Watch::Few(paths.into_iter().map(|path| (path.clone(), select(state, &path))).collect())
     }
-}
 
-impl<F: Fold> Timeline<F> {
-    fn push(&mut self, event: CauseEvent, after: &Standing<F>) {
-        let place = self.events.len();
-        self.events.push(event);
-        if place.is_multiple_of(self.stride) {
-            self.kept.insert(place, after.clone());
+    /// The places of the paths whose values differ from what they were when this was asked last.
+    fn changed<S: Serialize>(&mut self, state: &S) -> Vec<usize> {
+        let mut changed = Vec::new();
+        match self {
+            Watch::Few(values) => {
+                for (place, (path, value)) in values.iter_mut().enumerate() {
+                    let now = select(state, path);
+                    if *value != now {
+                        *value = now;
+                        changed.push(place);
+                    }
+                }
+            }
+            Watch::Many(paths, before) => {
+                let now = state_json(state);
+                let differs = |path: &String| value_at(before, path) != value_at(&now, path);
+                changed.extend(paths.iter().enumerate().filter(|(_, path)| differs(path)).map(|(place, _)| place));
+                *before = now;
+            }
         }
-        if self.kept.len() > KEPT_STATES {
-            self.stride *= 2;
-            let stride = self.stride;
-            self.kept.retain(|place, _| place.is_multiple_of(stride));
-        }
+        changed
     }
 }

@@ -49,6 +49,7 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<FieldChange>)
             let before = changes.len();
             for (key, value) in old {
                 match new.get(key) {
+                    Some(other) if is_plain(value) && value == other => {}
                     Some(other) => compare(&below(key), value, other, changes),
                     None => changes.push(one(below(key), Some(value), None)),
                 }
@@ -72,6 +73,11 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<FieldChange>)
         _ if old == new => {}
         _ => changes.push(one(path.to_owned(), Some(old), Some(new))),
     }
+}
+
+/// Whether a value has no parts, whose keys might stand in another order.
+fn is_plain(value: &Value) -> bool {
+    !(value.is_object() || value.is_array())
 }
 
 /// The value at a path; `None` where there is none.

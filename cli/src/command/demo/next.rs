@@ -14,7 +14,7 @@ use crate::usage::quoted;
 
 /// Commands that are worth trying in the demo's directory.
 const WORTH_TRYING: [(&str, &str); 5] = [
-    ("taffrail run list", "what each run is doing, and what it waits for"),
+    ("taffrail log stat", "what the log holds, by type"),
     ("taffrail run show release-42", "one run: what happened, what it cost"),
     ("taffrail state blame fix-login status", "which events made it what it is"),
     ("taffrail log dump --type babysitter --where 'data.data.kind == \"breakpoint\"'", "what waited for a person"),

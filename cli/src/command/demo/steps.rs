@@ -65,7 +65,9 @@ pub(super) fn run_all(directory: &Path, context: &mut Context<'_>) -> Result<(Ve
     steps.about("A store is made, and the journals of three runs of an orchestrator are imported into it.")?;
     steps.taffrail(&["store", "init", &store], Exit::Clean)?;
     steps.taffrail(&["-s", &project, "log", "import", &at(RUNS)], Exit::Clean)?;
-    steps.about("The log keeps every event as it was, in order; this is the run that failed.")?;
+    steps.about("Every run is folded into a state: what it is doing, and what it waits for.")?;
+    steps.taffrail(&["-s", &project, "run", "list"], Exit::Clean)?;
+    steps.about("Every event is kept as it was, in order. These are those of the run that failed.")?;
     steps.taffrail(&["-s", &project, "log", "dump", "--run", "fix-login", "--type", "babysitter"], Exit::Clean)?;
     steps.about("Every byte is checked. The log counts its own events, too: types, runs, and where each imported event came from.")?;
     steps.taffrail(&["-s", &project, "log", "verify"], Exit::Clean)?;

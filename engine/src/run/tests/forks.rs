@@ -113,6 +113,7 @@ fn everything_that_folds_one_run_knows_what_it_began_as() {
     let (changes, events) = History::<Runs>::of(&reader, number).difference(Some(run.number()), head).unwrap();
     assert_eq!(events, 2);
     assert!(changes.iter().any(|change| change.change.path == "steps.c"), "{changes:?}");
+    assert!(changes.iter().all(|change| !change.change.path.starts_with("finding")), "{changes:?}");
     let (state, report) = show(&reader, run.number(), 100).unwrap();
     let kinds: Vec<_> = report.timeline.iter().map(|line| (line.event, line.kind.as_str())).collect();
     assert_eq!(
