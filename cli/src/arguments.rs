@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, explain, log, man, store};
+use crate::command::{completions, demo, explain, log, man, store};
 use crate::exit;
 use crate::output::{Color, Format, Style};
 
@@ -74,6 +74,8 @@ pub enum Command {
     /// Make a store, look at one as a whole
     #[command(subcommand)]
     Store(store::Store),
+    /// See it work: sample runs are imported, checked and damaged, in ./taffrail-demo
+    Demo(demo::Demo),
     /// Explain an error code, or list them all
     Explain(explain::Explain),
     /// Print completions for a shell

@@ -1,14 +1,11 @@
-//! An event as programs and people see it.
-
-use std::borrow::Cow;
+//! An event as programs see it.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use taffrail::{Checkpoint, Codec, Kind, Mark, OperatorAction, Record, Recovered, RunOpened, TypeRegistered};
+use taffrail::Record;
 
-use crate::escape;
+use crate::payloads::hexadecimal;
 
 /// `taffrail.event/1`: also what `--where` asks about.
 #[derive(Debug, Serialize)]
@@ -23,8 +20,8 @@ pub struct EventReport<'record> {
     r#type: String,
     version: Option<u16>,
     hint: bool,
-    /// The payload, where it is JSON or the log's own.
-    data: Option<Cow<'record, RawValue>>,
+    /// The payload, where it can be told as JSON.
+    data: Option<&'record RawValue>,
     /// Else its bytes, in hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
@@ -34,12 +31,20 @@ pub struct EventReport<'record> {
 }
 
 impl<'record> EventReport<'record> {
-    /// The report of a record; `run` is the name of its run.
+    /// The members that tell of a payload.
+    pub const OF_PAYLOAD: [&'static str; 2] = ["data", "bytes"];
+
+    /// The report of a record; `run` is the name of its run, `data` the payload as JSON.
     #[must_use]
-    pub fn new(record: &'record Record<'_>, run: Option<String>) -> Self {
-        let data = data(record);
-        let time_ns = i128::from(record.time_ns);
+    pub fn new(record: &Record<'_>, run: Option<String>, data: Option<&'record RawValue>) -> Self {
         let bytes = data.is_none().then(|| hexadecimal(&record.payload));
+        Self { data, bytes, ..Self::without_payload(record, run) }
+    }
+
+    /// The report without what needs the payload to be read.
+    #[must_use]
+    pub fn without_payload(record: &Record<'_>, run: Option<String>) -> Self {
+        let time_ns = i128::from(record.time_ns);
         Self {
             schema: "taffrail.event/1",
             seq: record.seq.get(),
@@ -49,124 +54,11 @@ impl<'record> EventReport<'record> {
             r#type: record.type_name(),
             version: record.entry.as_ref().map(|entry| entry.version),
             hint: record.hint,
-            data,
-            bytes,
+            data: None,
+            bytes: None,
             segment: record.segment.get(),
             offset: record.offset,
             len_bytes: record.frame_len,
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A payload as JSON; `None` where it is not, whatever its type says.
-fn data<'record>(record: &'record Record<'_>) -> Option<Cow<'record, RawValue>> {
-    if record.codec() == Codec::Json {
-        let raw: &RawValue = serde_json::from_slice(&record.payload).ok()?;
-        return Some(Cow::Borrowed(raw));
-    }
-    let own = own_data(record)?;
-    serde_json::value::to_raw_value(&own).ok().map(Cow::Owned)
-}
-
-/// The bodies of the log's own events.
-fn own_data(record: &Record<'_>) -> Option<Value> {
-    let payload = &record.payload;
-    match record.kind {
-        Kind::RUN_OPENED => {
-            let opened = RunOpened::decode(payload).ok()?;
-            Some(json!({"name": opened.name, "parent": opened.parent.map(taffrail::Seq::get)}))
-        }
-        Kind::TYPE_REGISTERED => {
-            let entry = TypeRegistered::decode(payload).ok()?.entry;
-            let codec = codec_name(entry.codec);
-            Some(json!({"type": entry.full_name(), "version": entry.version, "codec": codec, "hint": entry.hint}))
-        }
-        Kind::MARK => {
-            let mark = Mark::decode(payload).ok()?;
-            Some(json!({"name": mark.name, "note": mark.note}))
-        }
-        Kind::OPERATOR_ACTION => {
-            let action = OperatorAction::decode(payload).ok()?;
-            let plan = hexadecimal(&action.plan);
-            let OperatorAction { verb, reason, actor, detail, .. } = action;
-            Some(json!({"verb": verb, "plan": plan, "reason": reason, "actor": actor, "detail": detail}))
-        }
-        Kind::RECOVERED => {
-            let Recovered { first, segment, offset, len_bytes, kept_in, .. } = Recovered::decode(payload).ok()?;
-            let first = first.get();
-            Some(
-                json!({"first": first, "segment": segment, "offset": offset, "len_bytes": len_bytes, "kept_in": kept_in}),
-            )
-        }
-        Kind::CHECKPOINT => {
-            let Checkpoint { fold, version, run, revision, digest, .. } = Checkpoint::decode(payload).ok()?;
-            let (run, digest) = (run.map(taffrail::Seq::get), hexadecimal(&digest));
-            Some(json!({"fold": fold, "version": version, "run": run, "revision": revision, "digest": digest}))
-        }
-        _ => None,
-    }
-}
-
-fn codec_name(codec: Codec) -> String {
-    match codec {
-        Codec::Bytes => "bytes".to_owned(),
-        Codec::Json => "json".to_owned(),
-        Codec::Bincode => "bincode".to_owned(),
-        Codec::Other(number) => format!("codec {number}"),
-    }
-}
-
-/// A payload in one line, escaped: the JSON of an application's event, words for the log's own, digits for bytes.
-#[must_use]
-pub fn summary(record: &Record<'_>) -> String {
-    if record.codec() == Codec::Json {
-        return escape::bytes(&record.payload).into_owned();
-    }
-    let text = own_summary(record).unwrap_or_else(|| {
-        const SHOWN: usize = 16;
-        let more = if record.payload.len() > SHOWN { "..." } else { "" };
-        let shown = hexadecimal(&record.payload[..record.payload.len().min(SHOWN)]);
-        format!("{} bytes {shown}{more}", record.payload.len())
-    });
-    escape::text(&text).into_owned()
-}
-
-fn own_summary(record: &Record<'_>) -> Option<String> {
-    let payload = &record.payload;
-    Some(match record.kind {
-        Kind::RUN_OPENED => {
-            let opened = RunOpened::decode(payload).ok()?;
-            let parent = opened.parent.map(|parent| format!(", made by run #{parent}")).unwrap_or_default();
-            format!("{}{parent}", opened.name)
-        }
-        Kind::TYPE_REGISTERED => {
-            let entry = TypeRegistered::decode(payload).ok()?.entry;
-            format!("{} version {}, {}", entry.full_name(), entry.version, codec_name(entry.codec))
-        }
-        Kind::MARK => {
-            let mark = Mark::decode(payload).ok()?;
-            if mark.note.is_empty() { mark.name } else { format!("{}: {:?}", mark.name, mark.note) }
-        }
-        Kind::OPERATOR_ACTION => {
-            let action = OperatorAction::decode(payload).ok()?;
-            format!("{} by {}: {:?}", action.verb, action.actor, action.reason)
-        }
-        Kind::RECOVERED => {
-            let cut = Recovered::decode(payload).ok()?;
-            format!(
-                "cut {} torn bytes at seg {}+{:#x}, kept in {}",
-                cut.len_bytes, cut.segment, cut.offset, cut.kept_in
-            )
-        }
-        Kind::CHECKPOINT => {
-            let point = Checkpoint::decode(payload).ok()?;
-            let digest = hexadecimal(&point.digest[..4]);
-            format!("{} version {} at revision {}: {digest}...", point.fold, point.version, point.revision)
-        }
-        _ => return None,
-    })
 }

@@ -2,7 +2,6 @@
 
 use taffrail::Record;
 
-use crate::event;
 use crate::human;
 use crate::line::{Line, Tone};
 use crate::output::{Output, OutputError};
@@ -34,11 +33,17 @@ impl EventTable {
         Self { width: output.width(), rows: Vec::new(), widths: HEADING.map(str::len), headed: false }
     }
 
-    /// Adds an event.
+    /// Adds an event; its summary is one line, escaped.
     ///
     /// # Errors
     /// [`OutputError`]
-    pub fn row(&mut self, output: &mut Output, record: &Record<'_>, run: Option<&str>) -> Result<(), OutputError> {
+    pub fn row(
+        &mut self,
+        output: &mut Output,
+        record: &Record<'_>,
+        run: Option<&str>,
+        summary: String,
+    ) -> Result<(), OutputError> {
         let at = format!("seg {}+{:#07x}  {} B", record.segment, record.offset, human::thousands(record.frame_len));
         let escaped = |text: &str| crate::escape::text(text).into_owned();
         self.rows.push([
@@ -46,7 +51,7 @@ impl EventTable {
             human::time(record.time_ns),
             run.map_or_else(|| "-".to_owned(), escaped),
             escaped(&record.type_name()),
-            event::summary(record),
+            summary,
             at,
         ]);
         if self.rows.len() >= ROWS_GATHERED { self.flush(output) } else { Ok(()) }

@@ -44,9 +44,43 @@ pub fn count(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(value), if value == 1 { "" } else { "s" })
 }
 
+/// A text with its digests cut to their beginnings: `8111d658...`.
+#[must_use]
+pub fn digests_cut(text: &str) -> String {
+    const DIGEST_DIGITS: usize = 32;
+    const DIGITS_SHOWN: usize = 8;
+    let is_digit = |character: char| character.is_ascii_digit() || ('a'..='f').contains(&character);
+    let mut shortened = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_digit) {
+        let (before, digits) = rest.split_at(start);
+        let (digits, after) = digits.split_at(digits.find(|character| !is_digit(character)).unwrap_or(digits.len()));
+        shortened.push_str(before);
+        if digits.len() < DIGEST_DIGITS {
+            shortened.push_str(digits);
+        } else {
+            shortened.push_str(&digits[..DIGITS_SHOWN]);
+            shortened.push_str("...");
+        }
+        rest = after;
+    }
+    shortened.push_str(rest);
+    shortened
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{byte_size, count, thousands, time};
+    use super::{byte_size, count, digests_cut, thousands, time};
+
+    #[test]
+    fn digests_are_cut_and_other_numbers_are_not() {
+        let digest = "8111d658".repeat(8);
+        assert_eq!(digests_cut(&format!("stored \"{digest}\", 12 bytes")), "stored \"8111d658...\", 12 bytes");
+        for text in ["", "seq 000005", "deadbeef", &"f".repeat(31), "größe ß"] {
+            assert_eq!(digests_cut(text), text);
+        }
+        assert_eq!(digests_cut(&"f".repeat(32)), "ffffffff...");
+    }
 
     #[test]
     fn integers_have_separators() {

@@ -7,15 +7,18 @@ pub mod arguments;
 pub mod codes;
 pub mod command;
 pub mod crash;
+mod demo_files;
 pub mod escape;
 pub mod event;
 pub mod event_table;
 pub mod exit;
 pub mod human;
+pub mod interrupt;
 pub mod line;
 pub mod locate;
 pub mod network;
 pub mod output;
+pub mod payloads;
 pub mod plan;
 pub mod problem;
 pub mod progress;
@@ -24,6 +27,7 @@ mod reference;
 pub mod run_names;
 pub mod settings;
 pub mod store;
+pub mod summary;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -47,6 +51,8 @@ use problem::Failure;
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     crash::install_hook(arguments::style_in(&arguments));
+    // Without it the signal ends the process as well, only by another number.
+    let _ = interrupt::install();
     crash::guarded(|| run(&arguments, &mut Output::of_process())).into()
 }
 

@@ -169,6 +169,12 @@ impl Output {
         self.style = style;
     }
 
+    /// What the command line says.
+    #[must_use]
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
     /// What was asked for.
     #[must_use]
     pub fn format(&self) -> Format {
@@ -332,7 +338,6 @@ impl Output {
     }
 }
 
-#[cfg(test)]
 pub(crate) mod capture;
 #[cfg(test)]
 mod tests;

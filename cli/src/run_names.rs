@@ -21,6 +21,12 @@ impl RunNames {
         }
     }
 
+    /// Looks names up again when the next one is missing: a log that is followed gains runs.
+    pub fn look_again(&mut self) {
+        self.looked_up = false;
+        self.names.retain(|_, name| name.is_some());
+    }
+
     /// The name of a run; its number, as `#7`, where nothing that can be read tells it.
     pub fn name(&mut self, reader: &Reader, run: Seq) -> String {
         if !self.names.contains_key(&run) && !self.looked_up {

@@ -53,11 +53,11 @@ fn explain_lists_all_codes_in_every_format() {
 
 #[test]
 fn explain_of_an_unknown_code_names_the_nearest() {
-    let (exit, data, notes) = taffrail("explain T0114");
+    let (exit, data, notes) = taffrail("explain T0115");
     assert_eq!((exit, data.as_str()), (Exit::Differs, ""));
     assert_eq!(
         notes,
-        "error[T0140]: there is no code \"T0114\"; the nearest: T0104, T0110, T0111\n  hint: taffrail explain T0104\n"
+        "error[T0140]: there is no code \"T0115\"; the nearest: T0105, T0110, T0111\n  hint: taffrail explain T0105\n"
     );
     let (exit, _, notes) = taffrail("explain zebra --json");
     assert_eq!(exit, Exit::Differs);
@@ -79,7 +79,7 @@ fn usage_errors_are_exit_2_and_one_object_in_the_json_formats() {
     assert_eq!((exit, data.as_str()), (Exit::Usage, ""));
     assert_eq!(notes, "error[T0101]: there is no command `explian`\n  hint: taffrail explain T0101\n");
     assert_eq!(taffrail("explain -o hex").0, Exit::Usage);
-    assert_eq!(taffrail("explain T0114 \u{202e}").2.matches('\u{202e}').count(), 0);
+    assert_eq!(taffrail("explain T0115 \u{202e}").2.matches('\u{202e}').count(), 0);
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn payloads(store: &Path) -> Vec<Vec<u8>> {
 }
 
 /// Run, type, time and payload of all source events, sorted: what an import is about.
-fn content(store: &Path) -> Vec<(Option<String>, String, i64, Vec<u8>)> {
+pub(crate) fn content(store: &Path) -> Vec<(Option<String>, String, i64, Vec<u8>)> {
     let reader = Reader::open(store).expect("a store");
     let runs = reader.runs().expect("runs");
     let mut events = reader.events(Query::all().event_type("babysitter")).expect("events");
@@ -173,7 +173,7 @@ fn event(message: &str, second: u32) -> String {
 }
 
 /// A run with so many events.
-fn make_run(source: &Path, name: &str, events: u32) {
+pub(crate) fn make_run(source: &Path, name: &str, events: u32) {
     let journal = source.join(name).join("journal");
     std::fs::create_dir_all(&journal).expect("a directory");
     std::fs::write(source.join(name).join("run.json"), format!("{{\"runId\":\"{name}\"}}")).expect("written");

@@ -9,9 +9,13 @@
 mod bad_input;
 mod command_line;
 mod crashes;
+mod demo;
+mod dumping;
 mod imports;
 mod imports_fold;
+mod interrupts;
 mod kit;
+mod mounts;
 mod processes;
 mod reading_only;
 mod readme;

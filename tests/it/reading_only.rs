@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::kit::{Directory, command, run, snapshot};
 
-const READING: [&[&str]; 9] = [
+pub(crate) const READING: [&[&str]; 9] = [
     &["log", "dump"],
     &["log", "dump", "--reverse", "-n", "2", "--json"],
     &["log", "dump", "--run", "r", "--type", "t", "--where", "data.n > 3", "--grep", "n"],
@@ -17,7 +17,7 @@ const READING: [&[&str]; 9] = [
     &["log", "append", "--dry-run", "--run", "r", "--type", "t", "{}"],
 ];
 
-fn filled(directory: &Directory) -> std::path::PathBuf {
+pub(crate) fn filled(directory: &Directory) -> std::path::PathBuf {
     let store = directory.store();
     let lines: String = (0..50).map(|n| format!("{{\"run\":\"r\",\"type\":\"t\",\"data\":{{\"n\":{n}}}}}\n")).collect();
     assert_eq!(run(&store, &["log", "append", "--create"], &lines).exit, Some(0));
@@ -25,7 +25,7 @@ fn filled(directory: &Directory) -> std::path::PathBuf {
 }
 
 /// Bytes of an append that a crash cut short.
-fn tear(store: &Path) {
+pub(crate) fn tear(store: &Path) {
     let segment = store.join("segments/0000000001.seg");
     let mut bytes = std::fs::read(&segment).expect("a segment");
     let end = bytes.iter().rposition(|byte| *byte != 0).expect("frames") + 1;

@@ -1,6 +1,7 @@
 //! The commands, one per file.
 
 pub mod completions;
+pub mod demo;
 pub mod explain;
 pub mod log;
 pub mod man;
@@ -29,6 +30,7 @@ impl Command {
         match self {
             Self::Log(log) => log.run(context),
             Self::Store(store) => store.run(context),
+            Self::Demo(demo) => demo.run(context),
             Self::Explain(explain) => explain.run(context),
             Self::Completions(completions) => completions.run(context),
             Self::Man(man) => man.run(context),

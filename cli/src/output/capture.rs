@@ -1,23 +1,30 @@
 //! Output into memory.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+#[cfg(test)]
 use super::{Output, Stream};
 
-/// Bytes that a test can read while an output writes them.
+/// Bytes that can be read while an output writes them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
 
 impl Buffer {
+    /// What is there so far.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no test panicked with it").clone()).expect("UTF-8")
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        // Bytes are whole after a panic, too.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no test panicked with it").extend_from_slice(bytes);
+        self.bytes().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -27,6 +34,7 @@ impl Write for Buffer {
 }
 
 /// An output, its data and its notes.
+#[cfg(test)]
 pub(crate) fn output() -> (Output, Buffer, Buffer) {
     let (data, notes) = (Buffer::default(), Buffer::default());
     (Output::new(Stream::plain(data.clone()), Stream::plain(notes.clone())), data, notes)

@@ -136,6 +136,8 @@ impl Exported {
         exported
     }
 
+    /// A payload of another codec stays bytes even where its schema is known: decoding it and writing it again need not give
+    /// the same bytes, and a restored log is byte for byte the exported one. The registration in the export has the schema.
     fn set_payload(&mut self, payload: &[u8]) {
         let is_own = self.version.is_none();
         match std::str::from_utf8(payload) {

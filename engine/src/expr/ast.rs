@@ -40,6 +40,21 @@ pub enum Node {
     Any(Vec<Node>),
 }
 
+impl Node {
+    /// Whether any path in it begins with this key.
+    pub(super) fn mentions(&self, key: &str) -> bool {
+        match self {
+            Self::Literal(_) => false,
+            Self::Path(path) | Self::Exists(path) | Self::Length(path) => {
+                matches!(path.steps.first(), Some(PathStep::Key(first)) if first == key)
+            }
+            Self::Not(operand) | Self::Matches { left: operand, .. } => operand.mentions(key),
+            Self::Compare { left, right, .. } => left.mentions(key) || right.mentions(key),
+            Self::All(operands) | Self::Any(operands) => operands.iter().any(|operand| operand.mentions(key)),
+        }
+    }
+}
+
 /// A constant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Literal {

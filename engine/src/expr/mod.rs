@@ -87,6 +87,13 @@ impl Expression {
         eval::evaluate(&self.root, value)
     }
 
+    /// Whether the answer can depend on this member of the value: whoever makes values to ask about may leave the others
+    /// out.
+    #[must_use]
+    pub fn mentions(&self, key: &str) -> bool {
+        self.root.mentions(key)
+    }
+
     /// The syntax tree.
     #[must_use]
     pub fn root(&self) -> &Node {

@@ -276,6 +276,22 @@ fn node() -> impl Strategy<Value = Node> {
     })
 }
 
+#[test]
+fn an_expression_tells_which_members_it_is_about() {
+    for (source, mentions) in [
+        ("data.n > 3", true),
+        ("run == 'a' && !(len(data) == 2)", true),
+        ("seq < 7 || exists(data.x)", true),
+        ("run =~ 'x' || data.text =~ 'y'", true),
+        ("3 == data", true),
+        ("run == 'data' && run.data == 1 && type =~ 'data'", false),
+        ("true", false),
+        ("database == 1 || [0].data == 1", false),
+    ] {
+        assert_eq!(Expression::parse(source).expect(source).mentions("data"), mentions, "{source}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_displayed_parses_back(root in node()) {

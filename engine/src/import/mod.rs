@@ -10,4 +10,9 @@ pub mod jsonl;
 pub(crate) mod record;
 mod report;
 
+/// What ends an import that somebody has stopped.
+fn stopped() -> crate::Error {
+    crate::Error::io("the import was stopped", std::io::ErrorKind::Interrupted.into())
+}
+
 pub use report::{ImportFailure, ImportProgress, ImportReport, OddityLine, OddityReport, RunLine};

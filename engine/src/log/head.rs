@@ -122,9 +122,13 @@ impl Head {
             self.position.next_seq = footer.next_seq;
             self.position.time_max_ns = self.position.time_max_ns.max(footer.time_max_ns);
             self.types = footer.types;
+            self.sealed = true;
             return Ok(());
         }
-        self.read_frames(u64::MAX, false)
+        if !self.read_frames(u64::MAX, false)? {
+            self.runs.doubt(self.position.segment, self.position.next_seq);
+        }
+        Ok(())
     }
 
     fn enter(&mut self, storage: &dyn Storage, number: SegmentNumber) -> Result<()> {
@@ -135,6 +139,10 @@ impl Head {
             return Err(Error::new(ErrorKind::Damaged, "T0304", message).segment(number).hint("taffrail log verify"));
         }
         position.time_max_ns = position.time_max_ns.max(self.position.time_max_ns);
+        if !self.sealed && position.next_seq != self.position.next_seq {
+            // Its end is not there, and there were events in it.
+            self.runs.doubt(self.position.segment, position.next_seq);
+        }
         self.footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
         self.segment = segment;
         self.position = position;
@@ -143,12 +151,14 @@ impl Head {
     }
 
     /// Reads the segment's frames up to an offset. `strict` stops at damage; otherwise reading goes on behind it, since
-    /// damage in an older segment does not stop appending.
-    fn read_frames(&mut self, limit: u64, strict: bool) -> Result<()> {
+    /// damage in an older segment does not stop appending. `false` where events were passed over, and nobody knows of which
+    /// runs.
+    fn read_frames(&mut self, limit: u64, strict: bool) -> Result<bool> {
         let mut cursor = Cursor::new(&self.segment, self.position.offset, Some(self.position.next_seq)).limited(limit);
         if self.position.offset > layout::FIRST_FRAME {
             cursor.scanner.assume_gaps(self.segment.gaps()?);
         }
+        let mut complete = true;
         loop {
             let number = self.position.segment;
             match cursor.step()? {
@@ -173,20 +183,26 @@ impl Head {
                         .offset(defect.offset)
                         .hint("taffrail log verify"));
                 }
-                Step::Bad { defect, header } => {
+                Step::End | Step::NeedBytes(_) => return Ok(complete),
+                Step::Free if strict => return Ok(complete),
+                // Where zeros are met, it is a hole: a sealed segment has no free space.
+                bad @ (Step::Bad { .. } | Step::Free) => {
+                    let (kind, header) = match bad {
+                        Step::Bad { defect, header } => (defect.kind, header),
+                        _ => (DefectKind::HeaderCrc, None),
+                    };
                     self.footer = None;
-                    if !cursor.skip_bad(defect.kind, header)? {
-                        return Ok(());
+                    let is_told_of = match header.filter(|_| kind != DefectKind::SeqJump) {
+                        Some(header) => self.runs.observe_header(&header),
+                        None => false,
+                    };
+                    let due = self.position.next_seq;
+                    if !cursor.skip_bad(kind, header)? {
+                        return Ok(complete);
                     }
+                    self.position.next_seq = cursor.scanner.expected().unwrap_or(due);
+                    complete &= is_told_of || self.position.next_seq == due;
                 }
-                // A hole: a sealed segment has no free space.
-                Step::Free if !strict => {
-                    self.footer = None;
-                    if !cursor.skip_bad(DefectKind::HeaderCrc, None)? {
-                        return Ok(());
-                    }
-                }
-                Step::Free | Step::End | Step::NeedBytes(_) => return Ok(()),
             }
         }
     }

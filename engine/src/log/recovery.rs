@@ -41,9 +41,11 @@ impl RecoveryPlan {
     /// `NotFound` where there is no store; `Damaged` where acknowledged data is missing before the tail can be judged (a
     /// segment is not there, or belongs to another log); `Incompatible`; `Io`.
     pub fn make(storage: &dyn Storage) -> Result<RecoveryPlan> {
+        // In this order: whoever looks on without the lock must not see a watermark that is newer than the listing, for a
+        // rotation in between would then look like a missing segment.
+        let slots = watermark::read(storage)?;
         let listing = Listing::read(storage)?;
         let lock = LockState::read(storage)?;
-        let slots = watermark::read(storage)?;
         let Some(newest) = listing.newest() else {
             return Err(slots.newest.map_or_else(no_store, |mark| missing(mark.segment)));
         };

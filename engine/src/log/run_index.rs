@@ -10,7 +10,7 @@ use crate::log::position::Position;
 use crate::log::run_index_file::{IndexFile, Record, name_hash, write_index_file};
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage};
-use crate::{Header, Kind, LogId, RunEntry, RunOpened, SegmentNumber, Seq, TypeTable};
+use crate::{ErrorKind, Header, Kind, LogId, RunEntry, RunOpened, SegmentNumber, Seq, TypeTable};
 use std::collections::BTreeMap;
 
 /// Where a run stands.
@@ -36,6 +36,9 @@ pub(crate) struct RunIndex {
     base: Option<IndexFile>,
     names: BTreeMap<String, Opened>,
     tips: BTreeMap<Seq, RunTip>,
+    /// The last segment of which neither the footer nor all frames could be read, and the first seq behind it: which runs
+    /// have events in it, or begin there, nobody knows.
+    unsure: Option<(SegmentNumber, Seq)>,
 }
 
 impl RunIndex {
@@ -60,6 +63,19 @@ impl RunIndex {
         self.tips.insert(run, RunTip { run, revision: header.revision, last: header.seq });
     }
 
+    /// Takes a frame of which only the header is good. `false` where that is too little: it opens a run, and the name is lost.
+    pub(crate) fn observe_header(&mut self, header: &Header) -> bool {
+        if let Some(run) = header.run {
+            self.tips.insert(run, RunTip { run, revision: header.revision, last: header.seq });
+        }
+        header.kind != Kind::RUN_OPENED
+    }
+
+    /// A segment's events are not all known; those of the next one begin with `next`.
+    pub(crate) fn doubt(&mut self, segment: SegmentNumber, next: Seq) {
+        self.unsure = Some((segment, next));
+    }
+
     /// Takes what a footer tells of a segment.
     pub(crate) fn absorb(&mut self, segment: SegmentNumber, runs: &BTreeMap<Seq, RunEntry>) {
         for (run, entry) in runs {
@@ -70,11 +86,24 @@ impl RunIndex {
         }
     }
 
-    /// The run of a name.
+    /// The run of a name. What the file tells of it, and the log confirms, is kept in memory: the next question costs no read.
     ///
     /// # Errors
-    /// `Io`.
-    pub(crate) fn find(&self, storage: &dyn Storage, name: &str) -> Result<Option<RunTip>> {
+    /// `Io`; `Damaged` where a segment that can not be read may hold the run's opening or its last event: to go on from what
+    /// is left would open a run twice, or give a revision twice.
+    pub(crate) fn find(&mut self, storage: &dyn Storage, name: &str) -> Result<Option<RunTip>> {
+        let found = self.look_up(storage, name)?;
+        match self.unsure {
+            Some((segment, next)) if found.is_none_or(|tip| tip.last < next) => {
+                let message = format!("where run {name:?} stands can not be told: segment {segment} is damaged");
+                let error = Error::new(ErrorKind::Damaged, "T0308", message).segment(segment);
+                Err(error.hint("taffrail log repair --mode salvage"))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    fn look_up(&mut self, storage: &dyn Storage, name: &str) -> Result<Option<RunTip>> {
         if let Some(opened) = self.names.get(name) {
             return Ok(self.tips.get(&opened.run).copied());
         }
@@ -84,8 +113,9 @@ impl RunIndex {
             // run a second time.
             let Some(opened) = name_of(storage, &record)? else { return Err(base.spoiled_run(record.run)) };
             if opened == name {
-                let tip = RunTip { run: record.run, revision: record.revision, last: record.last };
-                return Ok(Some(self.tips.get(&record.run).copied().unwrap_or(tip)));
+                let told = RunTip { run: record.run, revision: record.revision, last: record.last };
+                self.names.insert(opened, Opened { run: record.run, at: record.opened_at });
+                return Ok(Some(*self.tips.entry(record.run).or_insert(told)));
             }
         }
         Ok(None)
@@ -107,6 +137,10 @@ impl RunIndex {
         position: &Position,
         types: &TypeTable,
     ) -> Result<()> {
+        if self.unsure.is_some() {
+            // The file could not say so, and would be believed.
+            return Ok(());
+        }
         let mut records = match &self.base {
             Some(base) => base.all()?,
             None => Vec::new(),

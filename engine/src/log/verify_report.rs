@@ -177,10 +177,10 @@ pub struct VerifyReport {
     pub unaffected_runs: u64,
     /// Their events.
     pub unaffected_events: u64,
-    /// The sums.
-    pub totals: Totals,
     /// The worst of the findings.
     pub severity: Severity,
+    /// The sums, which end the JSON object: its last bytes tell the outcome, however many findings there are.
+    pub totals: Totals,
 }
 
 impl VerifyReport {

@@ -1,25 +1,31 @@
 //! `taffrail log dump`
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use clap::Args;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::{Regex, RegexBuilder};
+use serde_json::value::RawValue;
 use taffrail::expr::Expression;
 use taffrail::position::{Position, PositionRange};
 use taffrail::storage::Storage;
-use taffrail::{Follow, Kind, Query, Reader, Record, Seq};
+use taffrail::{Codec, Follow, Kind, Query, Reader, Record, Seq};
 
 use crate::codes;
 use crate::command::Context;
 use crate::escape;
-use crate::event::{self, EventReport};
+use crate::event::EventReport;
 use crate::event_table::EventTable;
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::line::{Line, Tone};
 use crate::output::{Format, Output};
+use crate::payloads::Payloads;
 use crate::problem::{Failure, Problem};
 use crate::run_names::RunNames;
 use crate::store::Store;
+use crate::summary::summary;
 use crate::translate;
 
 /// How often a followed log is looked at.
@@ -45,7 +51,7 @@ pub struct Dump {
     #[arg(long = "where", value_name = "EXPRESSION")]
     pub condition: Option<String>,
 
-    /// Only events whose summary this regular expression matches
+    /// Only events whose summary, or whose data as JSON, this regular expression matches
     #[arg(long, value_name = "PATTERN")]
     pub grep: Option<String>,
 
@@ -69,6 +75,8 @@ pub struct Dump {
 /// What filters need besides the query.
 struct Filter {
     condition: Option<Expression>,
+    /// Whether the condition asks about payloads, which then have to be read for every event.
+    asks_for_payload: bool,
     grep: Option<Regex>,
 }
 
@@ -78,17 +86,25 @@ impl Dump {
     /// # Errors
     /// T0141, T0146, T0148 for names that lead nowhere; T0120, T02 for what is not understood; T03 for damage.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
-        let filter = Filter { condition: self.condition()?, grep: self.pattern()? };
+        let condition = self.condition()?;
+        let asks = |condition: &Expression| EventReport::OF_PAYLOAD.iter().any(|member| condition.mentions(member));
+        let asks_for_payload = condition.as_ref().is_some_and(asks);
+        let filter = Filter { condition, asks_for_payload, grep: self.pattern()? };
         let range = self.range()?;
         let store = Store::locate(context)?;
         let reader = store.reader()?;
         let query = self.query(&store, &reader, range)?;
         let mut sink = Sink::new(context.output, &store, filter, self.count)?;
+        // Lines are written whole.
+        interrupt::wait_for_me();
         let reading = if self.follow { follow(reader, query, &mut sink) } else { read(&reader, query, &mut sink) };
         // What was read stands before what went wrong.
         sink.finish()?;
         let shown = sink.shown;
         reading?;
+        if interrupt::is_requested() {
+            return Ok(Exit::Interrupted);
+        }
         Ok(if shown == 0 && self.filters() { Exit::Differs } else { Exit::Clean })
     }
 
@@ -185,7 +201,7 @@ fn unknown_type(wanted: &str, known: &[(String, Vec<String>)]) -> Failure {
 
 fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), Failure> {
     let mut events = reader.events(query).map_err(|error| sink.store.problem(&error))?;
-    while !sink.is_full() {
+    while !sink.is_full() && !interrupt::is_requested() {
         let next = events.next().map_err(|error| sink.store.problem(&error))?;
         let Some(record) = next else { break };
         sink.take(reader, &record)?;
@@ -196,15 +212,23 @@ fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), Fa
 fn follow(reader: Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), Failure> {
     let store = sink.store;
     let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
-    // Names are looked up in a reader of their own, since the events of the other one borrow it.
-    let names = store.reader()?;
+    // Names and schemas are looked up in a reader of their own, since the events of the other one borrow it.
+    let mut names = store.reader()?;
     let mut events = Follow::new(reader, query).map_err(problem)?;
-    while !sink.is_full() && !events.is_finished() {
+    let mut has_waited = false;
+    while !sink.is_full() && !events.is_finished() && !interrupt::is_requested() {
         match events.next().map_err(problem)? {
-            Some(record) => sink.take(&names, &record)?,
+            Some(record) => {
+                if std::mem::take(&mut has_waited) {
+                    names.refresh().map_err(problem)?;
+                    sink.look_again();
+                }
+                sink.take(&names, &record)?;
+            }
             None => {
                 sink.show()?;
                 store.disk.sleep(FOLLOW_PAUSE);
+                has_waited = true;
             }
         }
     }
@@ -217,6 +241,7 @@ struct Sink<'output, 'store> {
     store: &'store Store,
     filter: Filter,
     names: RunNames,
+    payloads: Payloads,
     table: EventTable,
     left: Option<u64>,
     shown: u64,
@@ -233,7 +258,16 @@ impl<'output, 'store> Sink<'output, 'store> {
             output.bytes(b"{\"schema\":\"taffrail.events/1\",\"events\":[")?;
         }
         let table = EventTable::new(output);
-        Ok(Self { output, store, filter, names: RunNames::default(), table, left, shown: 0 })
+        Ok(Self {
+            output,
+            store,
+            filter,
+            names: RunNames::default(),
+            payloads: Payloads::default(),
+            table,
+            left,
+            shown: 0,
+        })
     }
 
     fn is_full(&self) -> bool {
@@ -242,23 +276,36 @@ impl<'output, 'store> Sink<'output, 'store> {
 
     fn take(&mut self, reader: &Reader, record: &Record<'_>) -> Result<(), Failure> {
         self.names.learn(record);
-        if self.filter.grep.as_ref().is_some_and(|grep| !grep.is_match(event::summary(record).as_bytes())) {
+        let run = record.run.map(|run: Seq| self.names.name(reader, run));
+        // Read when it is first asked for, and once.
+        let read: OnceCell<Option<Cow<'_, RawValue>>> = OnceCell::new();
+        let payloads = &mut self.payloads;
+        let mut payload = || read.get_or_init(|| payloads.json(reader, record)).as_deref();
+        if let Some(grep) = &self.filter.grep
+            && !grep.is_match(&summary(record, &mut payload))
+            && !(record.codec() == Codec::Json && grep.is_match(&escape::bytes(&record.payload)))
+        {
             return Ok(());
         }
-        let run = record.run.map(|run: Seq| self.names.name(reader, run));
         if let Some(condition) = &self.filter.condition {
-            let value = serde_json::to_value(EventReport::new(record, run.clone())).unwrap_or_default();
-            if !condition.holds(&value) {
+            let report = match self.filter.asks_for_payload {
+                true => EventReport::new(record, run.clone(), payload()),
+                false => EventReport::without_payload(record, run.clone()),
+            };
+            if !condition.holds(&serde_json::to_value(report).unwrap_or_default()) {
                 return Ok(());
             }
         }
         self.left = self.left.map(|left| left.saturating_sub(1));
         self.shown += 1;
         match self.output.format() {
-            Format::Human => self.table.row(self.output, record, run.as_deref())?,
-            Format::JsonLines => self.output.json(&EventReport::new(record, run))?,
+            Format::Human => {
+                let summary = summary(record, payload);
+                self.table.row(self.output, record, run.as_deref(), summary)?;
+            }
+            Format::JsonLines => self.output.json(&EventReport::new(record, run, payload()))?,
             Format::Json => {
-                let text = serde_json::to_string(&EventReport::new(record, run)).unwrap_or_default();
+                let text = serde_json::to_string(&EventReport::new(record, run, payload())).unwrap_or_default();
                 self.output.bytes(if self.shown > 1 { b"," } else { b"" })?;
                 self.output.bytes(escape::json(&text).as_bytes())?;
             }
@@ -283,6 +330,12 @@ impl<'output, 'store> Sink<'output, 'store> {
             self.output.line(format!("{:08x}  {:<47}  {text}", row * 16, digits.join(" ")).as_str())?;
         }
         Ok(())
+    }
+
+    /// What is not known yet may be by now.
+    fn look_again(&mut self) {
+        self.names.look_again();
+        self.payloads.look_again();
     }
 
     /// Makes everything so far visible.

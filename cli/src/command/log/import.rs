@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use taffrail::{ErrorKind, Reader};
 use crate::codes;
 use crate::command::Context;
 use crate::exit::Exit;
-use crate::human::count;
+use crate::human::{self, count};
+use crate::interrupt;
 use crate::line::{Line, Tone};
 use crate::output::{Format, Output};
 use crate::problem::{Failure, Problem};
@@ -108,7 +110,10 @@ impl Import {
         let mut tell = |progress: &ImportProgress| {
             let bar = bar.get_or_insert_with(|| output.progress("importing", progress.runs_total));
             bar.advance(progress.runs_done.saturating_sub(bar.done()));
+            go_on()
         };
+        // What has been read by then is appended.
+        interrupt::wait_for_me();
         if self.dry_run {
             let reader: Reader = store.reader()?;
             return Ok(babysitter::import(&babysitter::Target::DryRun(Some(&reader)), source, &mut tell));
@@ -149,7 +154,14 @@ impl Import {
             Box::new(BufReader::with_capacity(1 << 18, file))
         };
         let bar = context.output.progress("importing", total_bytes);
-        let mut tell = |progress: &ImportProgress| bar.advance(progress.bytes.saturating_sub(bar.done()));
+        let mut tell = |progress: &ImportProgress| {
+            bar.advance(progress.bytes.saturating_sub(bar.done()));
+            go_on()
+        };
+        // Nobody asks while a read waits for standard input.
+        if !is_stream {
+            interrupt::wait_for_me();
+        }
         let storage = Arc::clone(&store.disk) as Arc<_>;
         Ok(jsonl::import(&storage, options, &mut input, &mut tell))
     }
@@ -157,7 +169,10 @@ impl Import {
     /// What ended the import, and how much of it is there.
     fn failed(&self, context: &mut Context<'_>, store: &Store, failure: &ImportFailure) -> Failure {
         let (error, report) = (&failure.error, &failure.report);
-        let problem = store.problem(error);
+        let problem = match interrupt::is_requested() {
+            true => Problem::new(codes::T0182, Exit::Interrupted, "the import was interrupted"),
+            false => store.problem(error),
+        };
         let added = [("runs", report.runs_count), ("events", report.events_added), ("files", report.files_kept)];
         let problem = added.iter().fold(problem, |problem, (key, value)| problem.with(key, *value));
         if report.events_added > 0 {
@@ -174,6 +189,10 @@ impl Import {
     }
 }
 
+fn go_on() -> ControlFlow<()> {
+    if interrupt::is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
 fn show(output: &mut Output, store: &Store, report: &ImportReport) -> Result<(), Failure> {
     if output.format().is_json() {
         return Ok(output.json(report)?);
@@ -187,19 +206,19 @@ fn show(output: &mut Output, store: &Store, report: &ImportReport) -> Result<(),
     let oddities = &report.oddities;
     if oddities.count > 0 {
         let noun = if oddities.count == 1 { "oddity" } else { "oddities" };
-        let number = crate::human::thousands(oddities.count);
+        let number = human::thousands(oddities.count);
         let known = oddities.count - oddities.new;
-        let known = if known > 0 { format!(" ({} known)", crate::human::thousands(known)) } else { String::new() };
+        let known = if known > 0 { format!(" ({} known)", human::thousands(known)) } else { String::new() };
         line = line.plain(&format!("; {number} {noun} kept and reported{known}"));
     }
     output.line(line.plain("."))?;
     for oddity in oddities.listed.iter().take(ODDITIES_SHOWN) {
         let place = oddity.run.as_ref().map_or_else(String::new, |run| format!("{run}: "));
-        let text = format!("{place}{}: {}", oddity.file, oddity.reason);
+        let text = format!("{place}{}: {}", oddity.file, human::digests_cut(&oddity.reason));
         output.line(Line::new().plain("  ").tone(Tone::Warning, &oddity.code).plain("  ").plain(&text))?;
     }
     if oddities.count > ODDITIES_SHOWN as u64 {
-        let more = crate::human::thousands(oddities.count - ODDITIES_SHOWN as u64);
+        let more = human::thousands(oddities.count - ODDITIES_SHOWN as u64);
         let command = store.command("log dump --type taffrail.import.Oddities -o jsonl");
         output.line(Line::new().plain(&format!("  and {more} more: {command}")))?;
     }

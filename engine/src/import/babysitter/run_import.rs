@@ -2,6 +2,7 @@
 
 use super::super::record::{EventNote, FileNote, OddityNote, RunImported};
 use super::super::report::{OddityLine, RunLine};
+use super::super::stopped;
 use super::kinds::name_of_kind;
 use super::pending::Pending;
 use super::store::{Import, Place, relative};
@@ -84,6 +85,10 @@ impl<'i, 'a> RunImport<'i, 'a> {
                 Ok(SourceItem::File(file)) => self.file(storage, &file)?,
                 Ok(SourceItem::Oddity(oddity)) => self.oddity(&oddity),
                 Err(error) => self.refused(&error),
+            }
+            if self.import.is_stopped {
+                self.flush()?;
+                return Err(stopped());
             }
             if self.pending.is_full() {
                 self.flush()?;
@@ -183,7 +188,7 @@ impl<'i, 'a> RunImport<'i, 'a> {
         self.import.progress.events += events;
         self.import.progress.bytes += bytes;
         self.import.report.bytes_read += bytes;
-        (self.import.tell)(&self.import.progress);
+        self.import.is_stopped |= (self.import.tell)(&self.import.progress).is_break();
     }
 
     /// Keeps a file as a blob, unless it is there.

@@ -1,6 +1,7 @@
 //! The writing side: runs of a source into a journal.
 
 use super::super::report::{ImportFailure, ImportProgress, ImportReport, OddityLine};
+use super::super::stopped;
 use super::kinds::Kinds;
 use super::known::Known;
 use super::run_import::RunImport;
@@ -10,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::storage::Storage;
 use crate::{ErrorKind, Journal, Reader, Seq};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 /// Where an import goes.
 #[derive(Debug)]
@@ -35,16 +37,16 @@ const EVENT_LEN_BYTES: u64 = 8 << 20;
 const MOST_ATTEMPTS: u32 = 100;
 
 /// Imports every run at or below a directory. What is there already is not appended again; what an interrupted import has
-/// left is added.
+/// left is added. Where `progress` breaks, what has been read by then is appended, and the import ends.
 ///
 /// # Errors
 /// [`ImportFailure`], with what was done before: `NotFound` (T0151) where the source holds no run; `Io` where the source
-/// can not be listed or the store can not be written; `Conflict` where somebody else keeps appending to the same runs; what
+/// can not be listed or the store can not be written, and where `progress` breaks; `Conflict` where somebody else keeps appending to the same runs; what
 /// the journal says. Troubles of single files are oddities in the report, never errors.
 pub fn import(
     target: &Target<'_>,
     source: Source<'_>,
-    progress: &mut dyn FnMut(&ImportProgress),
+    progress: &mut dyn FnMut(&ImportProgress) -> ControlFlow<()>,
 ) -> std::result::Result<ImportReport, ImportFailure> {
     let is_dry = matches!(target, Target::DryRun(_));
     let mut import = Import {
@@ -57,6 +59,7 @@ pub fn import(
         report: ImportReport::new("babysitter", is_dry),
         progress: ImportProgress::default(),
         tell: progress,
+        is_stopped: false,
     };
     match import.all() {
         Ok(()) => Ok(import.report),
@@ -71,7 +74,9 @@ pub(super) struct Import<'a> {
     pub(super) kinds: Kinds,
     pub(super) report: ImportReport,
     pub(super) progress: ImportProgress,
-    pub(super) tell: &'a mut dyn FnMut(&ImportProgress),
+    pub(super) tell: &'a mut dyn FnMut(&ImportProgress) -> ControlFlow<()>,
+    /// Whether whoever watches wants no more.
+    pub(super) is_stopped: bool,
 }
 
 /// The store as the import sees it.
@@ -165,7 +170,9 @@ impl Import<'_> {
         for location in &found.runs {
             self.one(location)?;
             self.progress.runs_done += 1;
-            (self.tell)(&self.progress);
+            if (self.tell)(&self.progress).is_break() {
+                return Err(stopped());
+            }
         }
         Ok(())
     }

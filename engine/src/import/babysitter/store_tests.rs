@@ -3,9 +3,10 @@
 use super::test_support::{Tree, event_file};
 use super::*;
 use crate::blob::{Blobs, Digest};
-use crate::import::{ImportFailure, ImportReport};
+use crate::import::{ImportFailure, ImportProgress, ImportReport};
 use crate::storage::{Fault, Memory, SimDisk, Storage};
 use crate::{Codec, ErrorKind, Journal, Options, Query, Reader};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 fn options() -> Options {
@@ -15,7 +16,8 @@ fn options() -> Options {
 fn import_into(storage: &Arc<dyn Storage>, tree: &Tree, path: &str) -> Result<ImportReport, ImportFailure> {
     let fail = |error| ImportFailure { error, report: Box::default() };
     let journal = options().open_on(Arc::clone(storage)).map_err(fail)?;
-    let report = import(&Target::Journal(&journal), Source { storage: tree, path }, &mut |_| {})?;
+    let report =
+        import(&Target::Journal(&journal), Source { storage: tree, path }, &mut |_| ControlFlow::Continue(()))?;
     journal.close().map_err(fail)?;
     Ok(report)
 }
@@ -208,15 +210,38 @@ fn a_source_can_not_fill_the_type_table() {
 fn a_dry_run_tells_the_same_and_writes_nothing() {
     let tree = two_runs();
     let source = Source { storage: &tree, path: "/src" };
-    let dry = import(&Target::DryRun(None), source, &mut |_| {}).unwrap();
+    let dry = import(&Target::DryRun(None), source, &mut |_| ControlFlow::Continue(())).unwrap();
     let storage: Arc<dyn Storage> = Arc::new(Memory::new());
     let real = import_into(&storage, &tree, "/src").unwrap();
     assert_eq!(ImportReport { dry_run: false, ..dry }, real);
     let before = storage.list("segments").unwrap();
     let reader = Reader::open_on(Arc::clone(&storage)).unwrap();
-    let dry = import(&Target::DryRun(Some(&reader)), source, &mut |_| {}).unwrap();
+    let dry = import(&Target::DryRun(Some(&reader)), source, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((dry.events_added, dry.events_already_there, dry.files_already_there), (0, 9, 5));
     assert_eq!(storage.list("segments").unwrap(), before);
+}
+
+/// What has been read by then is there, and the same import again brings the rest.
+#[test]
+fn an_import_that_is_stopped_keeps_what_it_has_read_and_is_resumed() {
+    let tree = two_runs();
+    let source = Source { storage: &tree, path: "/src" };
+    let whole: Arc<dyn Storage> = Arc::new(Memory::new());
+    import_into(&whole, &tree, "/src").unwrap();
+    for events in 0..9 {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let journal = options().open_on(Arc::clone(&storage)).unwrap();
+        let mut stop = |progress: &ImportProgress| match progress.events > events {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let failed = import(&Target::Journal(&journal), source, &mut stop).unwrap_err();
+        assert_eq!((failed.error.kind(), failed.report.events_added), (ErrorKind::Io, events + 1));
+        journal.close().unwrap();
+        let rest = import_into(&storage, &tree, "/src").unwrap();
+        assert_eq!((rest.events_added, rest.events_already_there), (8 - events, events + 1));
+        assert_eq!(content(&storage), content(&whole), "stopped behind event {events}");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The lines of an export, read one at a time.
 
 use super::super::report::ImportProgress;
+use super::super::stopped;
 use crate::ErrorKind;
 use crate::error::{Error, Result};
 use crate::export::line::{End, Exported, Header, Line};
 use std::io::BufRead;
+use std::ops::ControlFlow;
 
 /// Longest line, in bytes: the longest payload in its longest form, and room for the rest.
 const MOST_LEN_BYTES: usize = 112 << 20;
@@ -12,7 +14,7 @@ const MOST_LEN_BYTES: usize = 112 << 20;
 /// See the module.
 pub(super) struct Lines<'a> {
     input: &'a mut dyn BufRead,
-    tell: &'a mut dyn FnMut(&ImportProgress),
+    tell: &'a mut dyn FnMut(&ImportProgress) -> ControlFlow<()>,
     progress: ImportProgress,
     /// The number of the line that was read last, from 1.
     number: u64,
@@ -28,7 +30,10 @@ pub(super) enum Item {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(input: &'a mut dyn BufRead, tell: &'a mut dyn FnMut(&ImportProgress)) -> Lines<'a> {
+    pub(super) fn new(
+        input: &'a mut dyn BufRead,
+        tell: &'a mut dyn FnMut(&ImportProgress) -> ControlFlow<()>,
+    ) -> Lines<'a> {
         let progress = ImportProgress::default();
         Lines { input, tell, progress, number: 0, buffer: Vec::new(), last_seq: 0 }
     }
@@ -67,8 +72,10 @@ impl<'a> Lines<'a> {
                 Item::Event(event)
             }
         };
-        (self.tell)(&self.progress);
-        Ok(Some(item))
+        match (self.tell)(&self.progress) {
+            ControlFlow::Continue(()) => Ok(Some(item)),
+            ControlFlow::Break(()) => Err(stopped()),
+        }
     }
 
     fn end(&mut self, end: End) -> Result<()> {

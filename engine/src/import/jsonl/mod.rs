@@ -18,6 +18,7 @@ use crate::storage::Storage;
 use crate::{ErrorKind, LogId, Options, Reader, Seq};
 use lines::Lines;
 use std::io::BufRead;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Imports an export into the store in a storage, which is made if [`Options::create`] says so.
@@ -25,12 +26,12 @@ use std::sync::Arc;
 /// # Errors
 /// [`ImportFailure`], with what was done before. T0161: a line that is not understood or does not fit, with its number in the
 /// message; T0162: the export ends early; T0163: the store has another event of the same log and seq; T0164: a line is too
-/// long; T0165: a newer format. What stands before such a line is imported.
+/// long; T0165: a newer format; `Io` where `progress` breaks. What stands before such a line is imported.
 pub fn import(
     storage: &Arc<dyn Storage>,
     options: Options,
     input: &mut dyn BufRead,
-    progress: &mut dyn FnMut(&ImportProgress),
+    progress: &mut dyn FnMut(&ImportProgress) -> ControlFlow<()>,
 ) -> std::result::Result<ImportReport, ImportFailure> {
     let mut report = ImportReport::new("jsonl", false);
     let mut lines = Lines::new(input, progress);

@@ -38,7 +38,7 @@ fn all(storage: &Arc<dyn Storage>) -> String {
 }
 
 fn import_into(storage: &Arc<dyn Storage>, text: &str) -> std::result::Result<ImportReport, ImportFailure> {
-    import(storage, options(), &mut text.as_bytes(), &mut |_| {})
+    import(storage, options(), &mut text.as_bytes(), &mut |_| ControlFlow::Continue(()))
 }
 
 fn entry(name: &str, codec: Codec, hint: bool) -> Arc<TypeEntry> {
@@ -198,7 +198,7 @@ fn an_export_without_end_of_line_is_bounded() {
         }
     }
     let mut input = std::io::BufReader::new(Endless(0));
-    let failed = import(&memory(), options(), &mut input, &mut |_| {}).unwrap_err();
+    let failed = import(&memory(), options(), &mut input, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert_eq!(failed.error.code(), "T0164");
 }
 

@@ -150,3 +150,20 @@ fn an_exclusive_journal_gathers_in_memory_and_keeps_others_out() {
     journal.close().unwrap();
     assert_eq!(small().open_on(Arc::new(sim.process(2))).unwrap().durable(), 1002);
 }
+
+#[test]
+fn an_append_to_a_known_run_asks_nothing_of_the_disk() {
+    // Bug: once a run stood in runs.idx only, every append to it opened a segment to compare the run's name: 6 us each.
+    let disk = SimDisk::new(1);
+    let options = small().segment_len_bytes(64 << 10).exclusive(true).sync(SyncPolicy::Never);
+    let journal = options.clone().open_on(Arc::new(disk.process(1))).unwrap();
+    journal.append(one("nightly", Expect::New, b"{}")).unwrap();
+    journal.close().unwrap();
+    let journal = options.open_on(Arc::new(disk.process(1))).unwrap();
+    journal.append(one("nightly", Expect::Any, b"{}")).unwrap();
+    disk.forget_ops();
+    for _ in 0..50 {
+        journal.append(one("nightly", Expect::Any, b"{}")).unwrap();
+    }
+    assert_eq!(disk.ops(), [], "all of it is in the buffer");
+}

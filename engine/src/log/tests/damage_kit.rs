@@ -92,11 +92,16 @@ pub(super) fn intact(segment_len_bytes: u64, events: u32) -> Intact {
     let journal = options.open_on(Arc::new(memory.clone())).unwrap();
     append(&journal, 0..events);
     journal.close().unwrap();
-    let files = files_of(&memory);
+    described(&memory)
+}
+
+/// What an intact store holds.
+pub(super) fn described(memory: &Memory) -> Intact {
+    let files = files_of(memory);
     let mut frames: BTreeMap<SegmentNumber, Vec<Placed>> = BTreeMap::new();
     let mut last = 0;
     let mut at = number(1);
-    let inspected = Inspector::open(&memory).unwrap().walk(&mut |piece| {
+    let inspected = Inspector::open(memory).unwrap().walk(&mut |piece| {
         match piece {
             Piece::Segment { number, .. } => at = *number,
             Piece::Frame(frame) => {

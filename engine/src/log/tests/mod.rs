@@ -10,6 +10,7 @@ mod crash_stories;
 mod crash_surgery;
 mod crash_workload;
 mod damage_kit;
+mod doubt;
 mod flipping;
 mod lock_rot;
 mod model;

@@ -1,0 +1,101 @@
+//! What a dump shows of events whose types this binary does not know.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use taffrail::{Batch, Codec, Expect, Journal, Reader, TypeEntry};
+
+use crate::kit::{Directory, run};
+
+#[path = "../../engine/examples/nightly.rs"]
+mod nightly;
+
+#[test]
+#[ignore = "run by other tests, as a process"]
+fn nightly_process() {
+    nightly::main().expect("the example runs");
+}
+
+/// Runs the embedding example, which works in the store `.taffrail` of its directory.
+fn run_example(directory: &Path) -> std::path::PathBuf {
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command.args(["--ignored", "--exact", "dumping::nightly_process"]).current_dir(directory);
+    let output = command.output().expect("the example runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    directory.join(".taffrail")
+}
+
+fn events(store: &Path, arguments: &[&str]) -> Vec<Value> {
+    let answer = run(store, &[&["log", "dump", "-o", "jsonl"], arguments].concat(), "");
+    assert_eq!(answer.notes, "", "{arguments:?}");
+    answer.lines()
+}
+
+#[test]
+fn events_of_foreign_programs_are_shown_as_json_by_the_schemas_in_the_log() {
+    let directory = Directory::new("foreign");
+    let store = run_example(directory.path());
+    let queued = json!({"Queued": {"cmd": "cargo test"}});
+    let found = events(&store, &["--type", "Queued"]);
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0]["type"], &found[0]["data"]), (&json!("acme.job.Queued"), &queued));
+    assert!(found[0].get("bytes").is_none(), "{}", found[0]);
+    let document = run(&store, &["log", "dump", "--type", "Queued", "--json"], "");
+    let document: Value = serde_json::from_str(&document.data).expect("one document");
+    assert_eq!(document["events"][0]["data"], queued);
+    let human = run(&store, &["log", "dump", "--type", "Queued,Done"], "").data;
+    assert!(human.contains("  {\"Queued\":{\"cmd\":\"cargo test\"}}  "), "{human}");
+    assert!(human.contains("  {\"Done\":{\"exit\":0}}  "), "{human}");
+    for (filter, count) in [
+        (["--where", "data.Queued.cmd =~ '^cargo'"], 1),
+        (["--where", "data.Done.exit == 0"], 1),
+        (["--where", "data.Done.exit != 0 && type =~ 'Done'"], 0),
+        (["--where", "exists(bytes)"], 0),
+        (["--where", "type == 'acme.job.Queued'"], 1),
+        (["--grep", "cargo.test"], 1),
+    ] {
+        assert_eq!(events(&store, &filter).len(), count, "{filter:?}");
+    }
+    // A segment has the schemas of all types in it.
+    let alone = directory.path().join("0000000001.seg");
+    std::fs::copy(store.join("segments/0000000001.seg"), &alone).expect("copied");
+    assert_eq!(events(&alone, &["--type", "Queued"])[0]["data"], queued);
+}
+
+/// An export keeps the bytes that were written, not what they mean: only so it comes back the same.
+#[test]
+fn events_of_foreign_programs_are_exported_byte_for_byte() {
+    let directory = Directory::new("foreign-export");
+    let store = run_example(directory.path());
+    let exported = run(&store, &["log", "export"], "");
+    assert_eq!(exported.exit, Some(0), "{}", exported.notes);
+    let other_directory = Directory::new("foreign-import");
+    let other = other_directory.store();
+    assert_eq!(run(&other, &["log", "import", "-"], &exported.data).exit, Some(0));
+    assert_eq!(run(&other, &["log", "export"], "").data, exported.data);
+    assert_eq!(events(&other, &["--type", "Queued"])[0]["data"], json!({"Queued": {"cmd": "cargo test"}}));
+}
+
+#[test]
+fn what_no_schema_explains_is_shown_as_bytes() {
+    let directory = Directory::new("unexplained");
+    let store = run_example(directory.path());
+    let types = Reader::open(&store).expect("readable").types().expect("types");
+    let queued = types.into_iter().find(|entry| entry.variant == "Queued").expect("registered");
+    let journal = Journal::options().open(&store).expect("a store");
+    let unknown = Arc::new(TypeEntry { codec: Codec::Bincode, ..TypeEntry::json("acme.unknown") });
+    let mut batch = Batch::new();
+    let run_number = batch.run_or_create("odd", Expect::Any);
+    batch.event(Some(run_number), &unknown, &[1, 2, 255]);
+    batch.event(Some(run_number), &queued, &[0, 200, 1]);
+    journal.append(batch).map_err(|failed| failed.error).expect("appended");
+    journal.close().expect("closed");
+    let found = events(&store, &["--run", "odd", "--where", "exists(bytes) && data == null"]);
+    let bytes: Vec<&Value> = found.iter().map(|event| &event["bytes"]).collect();
+    assert_eq!(bytes, ["0102ff", "00c801"], "no schema, and a payload that does not fit its schema");
+    let human = run(&store, &["log", "dump", "--run", "odd"], "").data;
+    assert!(human.contains("  3 bytes 0102ff  ") && human.contains("  3 bytes 00c801  "), "{human}");
+}
