@@ -174,7 +174,7 @@ impl RunState {
                 name
             }
         };
-        let step = new_step(at, request);
+        let step = Box::new(new_step(at, request));
         self.waiting.begin(step.wait(), &name);
         self.steps.insert(name, step);
         self.overcome(at);

@@ -168,7 +168,7 @@ fn attempt(name: &str, is_open: impl Fn(&str) -> bool) -> Judged {
 
 /// Whether an attempt of a step is under way, or waits for its approval.
 fn is_under_way(state: &RunState, name: &str) -> bool {
-    state.steps.get(name).is_some_and(super::Step::is_open)
+    state.steps.get(name).is_some_and(|step| step.is_open())
         || (state.approvals.get(name).is_some_and(super::Approval::is_pending))
 }
 

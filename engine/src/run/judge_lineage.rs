@@ -27,7 +27,7 @@ pub(super) fn open_at(state: &RunState, position: u64) -> impl Iterator<Item = (
     let is_open = move |step: &super::Step| {
         step.requested.event <= position && (step.is_open() || is_behind(step.ended, position))
     };
-    state.steps.iter().filter(move |(_, step)| is_open(step)).map(|(name, step)| (name.as_str(), step))
+    state.steps.iter().filter(move |(_, step)| is_open(step)).map(|(name, step)| (name.as_str(), &**step))
 }
 
 /// Whether the way in which a step ended may be taken over by another history.

@@ -29,6 +29,12 @@ pub(super) trait Rewindable {
     fn go_back(&mut self, event: u64) -> bool;
 }
 
+impl<T: Rewindable> Rewindable for Box<T> {
+    fn go_back(&mut self, event: u64) -> bool {
+        T::go_back(self, event)
+    }
+}
+
 /// Goes back to what a map was behind an event.
 pub(super) fn map_back<T: Rewindable>(map: &mut std::collections::BTreeMap<String, T>, event: u64) {
     map.retain(|_, entry| entry.go_back(event));

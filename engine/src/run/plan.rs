@@ -23,7 +23,7 @@ impl RunState {
             let is_behind = step.ended.is_some_and(|ended| ended.event > to);
             is_behind && step.reversibility == Reversibility::Compensable
         };
-        let mut due: Vec<(&String, &Step)> = self.steps.iter().filter(|(_, step)| is_due(step)).collect();
+        let mut due: Vec<(&String, &Box<Step>)> = self.steps.iter().filter(|(_, step)| is_due(step)).collect();
         due.sort_by_key(|(_, step)| std::cmp::Reverse(step.ended));
         Rewound {
             to,

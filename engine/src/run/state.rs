@@ -66,8 +66,8 @@ pub struct RunState {
     pub inputs: Content,
     /// What was decided about the run as a whole, in order.
     pub turns: Vec<Turn>,
-    /// Its steps, by name.
-    pub steps: BTreeMap<String, Step>,
+    /// Its steps, by name. Boxed, since a map moves its entries about and there may be very many.
+    pub steps: BTreeMap<String, Box<Step>>,
     /// Its gates, by name.
     pub gates: BTreeMap<String, Gate>,
     /// Its approvals, by the names of the steps that wait for them.

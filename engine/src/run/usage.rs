@@ -54,8 +54,12 @@ impl Spent {
     pub(super) fn add(&mut self, step: Option<&str>, model: Option<&str>, usage: &Usage) {
         self.total.add(usage);
         for (map, name) in [(&mut self.steps, step), (&mut self.models, model)] {
-            if let Some(name) = name {
-                map.entry(name.to_owned()).or_default().add(usage);
+            let Some(name) = name else { continue };
+            match map.get_mut(name) {
+                Some(sum) => sum.add(usage),
+                None => {
+                    map.insert(name.to_owned(), *usage);
+                }
             }
         }
     }

@@ -93,6 +93,10 @@ fn print(report: &RunReport, store: &Store, output: &mut Output) -> Result<(), F
     findings("the source's files say otherwise", &report.source_findings, report.source_findings.len() as u64, output)
 }
 
+fn named(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
 fn timeline(report: &RunReport, name: &str, store: &Store, output: &mut Output) -> Result<(), Failure> {
     if report.timeline.is_empty() {
         return Ok(());
@@ -103,6 +107,7 @@ fn timeline(report: &RunReport, name: &str, store: &Store, output: &mut Output) 
         ("TIME (UTC)", Align::Left),
         ("EVENT", Align::Left),
         ("BY", Align::Left),
+        ("ABOUT", Align::Left),
         ("WHAT", Align::Left),
     ]);
     let most = if output.is_terminal() { SUMMARY_ON_TERMINAL } else { usize::MAX };
@@ -111,7 +116,8 @@ fn timeline(report: &RunReport, name: &str, store: &Store, output: &mut Output) 
             human::thousands(event.seq),
             human::time(event.time_ns),
             event.kind.clone(),
-            if event.actor.is_empty() { "-".to_owned() } else { event.actor.clone() },
+            named(&event.actor),
+            named(&event.subject),
             human::cut(&event.summary, most),
         ]);
     }

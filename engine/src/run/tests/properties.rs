@@ -17,6 +17,14 @@ fn pick<T: Clone>(list: &[T], at: u8) -> T {
     list[usize::from(at) % list.len()].clone()
 }
 
+const REVERSIBILITIES: [Reversibility; 5] = [
+    Reversibility::Unstated,
+    Reversibility::Pure,
+    Reversibility::Idempotent,
+    Reversibility::Compensable,
+    Reversibility::Irreversible,
+];
+
 /// A change that may be legal in this state, or not.
 fn draw(state: &RunState, (what, name, kind, more): Draw) -> Change {
     let step = pick(&["a", "b", "c", "a#2", "b#2", ""], name);
@@ -24,17 +32,8 @@ fn draw(state: &RunState, (what, name, kind, more): Draw) -> Change {
     let asked_step = state.approvals.keys().nth(usize::from(name) % state.approvals.len().max(1)).cloned();
     let asked_step = asked_step.unwrap_or_else(|| step.to_owned());
     let own_subject = state.approvals.get(&asked_step).map_or(subject, |approval| approval.subject_digest.as_str());
-    let subject = if kind % 8 == 0 { subject } else { own_subject };
-    let reversibility = pick(
-        &[
-            Reversibility::Unstated,
-            Reversibility::Pure,
-            Reversibility::Idempotent,
-            Reversibility::Compensable,
-            Reversibility::Irreversible,
-        ],
-        more,
-    );
+    let subject = if kind.is_multiple_of(8) { subject } else { own_subject };
+    let reversibility = pick(&REVERSIBILITIES, more);
     let position = u64::from(more) % (state.events + 2);
     match what % 32 {
         0..4 => requested(step, pick(&["task", "command", "timer", "approval"], kind), reversibility),
@@ -103,7 +102,7 @@ impl History {
     /// Everything that is drawn, or only what is legal. Nine of ten are created first.
     fn of(draws: &[Draw], is_legal: bool) -> History {
         let mut history = History { changes: Vec::new(), states: vec![RunState::default()] };
-        if is_legal || draws[0].0 % 10 != 0 {
+        if is_legal || !draws[0].0.is_multiple_of(10) {
             history.add(created());
         }
         for drawn in draws {
