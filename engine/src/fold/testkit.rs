@@ -3,7 +3,7 @@
 //! ```
 //! # use serde::{Deserialize, Serialize};
 //! # use taffrail::{Decide, Event, Fold, Recorded, Rejection};
-//! use taffrail::testkit::{any_chunking, given, replay_twice};
+//! use taffrail::testkit::{any_chunking, crash_everywhere, given, replay_twice};
 //! # #[derive(Serialize, Deserialize)] struct Paid(u32);
 //! # impl Event for Paid { const TYPE: &'static str = "acme.paid"; const VERSION: u16 = 1; }
 //! # struct Budget;
@@ -24,8 +24,13 @@
 //! let events = [Paid(1), Paid(2), Paid(3)];
 //! any_chunking::<Budget>(&events);
 //! replay_twice::<Budget>(&events);
+//! assert!(crash_everywhere::<Budget>(&events) > 0);
 //! ```
 #![allow(clippy::panic, clippy::missing_panics_doc, reason = "an assertion that does not hold panics")]
+
+mod crash;
+
+pub use crash::crash_everywhere;
 
 use crate::Seq;
 use crate::fold::codec;

@@ -78,3 +78,29 @@ fn fold_the_kit_accepts_honest_folds_and_refuses_others() {
     });
     assert!(std::panic::catch_unwind(check).is_err());
 }
+
+#[test]
+fn fold_a_crash_at_any_call_leaves_a_state_that_the_run_has_had() {
+    let events: Vec<Job> = (0..5).flat_map(|n| [queued(&n.to_string()), Job::Done { exit: n }]).collect();
+    assert!(crate::testkit::crash_everywhere::<Jobs>(&events) > 200);
+    // A fold that counts how often it is asked has another state after a crash.
+    let check = std::panic::AssertUnwindSafe(|| crate::testkit::crash_everywhere::<Asked>(&events));
+    let told = std::panic::catch_unwind(check).unwrap_err();
+    let told = told.downcast_ref::<String>().unwrap();
+    assert!(told.contains("call ") && told.contains("power cut "), "{told}");
+}
+
+/// Not deterministic: the state depends on how often the process has folded.
+struct Asked;
+
+impl crate::Fold for Asked {
+    const NAME: &'static str = "acme.asked";
+    const VERSION: u32 = 1;
+    type Event = Job;
+    type State = u64;
+
+    fn apply(asked: &mut u64, _: &crate::Recorded<Job>) {
+        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        *asked = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}

@@ -47,3 +47,10 @@ fn every_kind_has_a_sample_and_is_named_as_its_variant() {
     assert_eq!(kinds, Change::KINDS.iter().copied().collect());
     assert_eq!(RunEvent::TYPE, "run");
 }
+
+#[test]
+fn a_crash_at_any_call_leaves_a_state_that_the_run_has_had() {
+    // Most of the samples do not follow on each other; that is a finding in the state, which survives like the rest.
+    let events = super::super::samples::samples();
+    assert!(crate::testkit::crash_everywhere::<crate::run::Runs>(&events[..12]) > 200);
+}
