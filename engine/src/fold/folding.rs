@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fold::ancestry::parent_of;
+use crate::fold::codec;
 use crate::fold::event::Recorded;
 use crate::fold::fold::{Fold, Scope};
 use crate::fold::reading::{Reading, Readings, decode};
@@ -184,13 +185,24 @@ impl<F: Fold> Pass for Folding<F> {
                 return Ok(());
             }
         }
+        let (seq, run, revision, time_ns) = (record.seq, record.run, record.revision, record.time_ns);
+        if let (Reading::Current, None) = (reading, slot.parent) {
+            // Nearly every event: it is not moved about on its way, since events of some types are large.
+            match codec::decode_event(&record.payload) {
+                Ok(data) => {
+                    slot.standing.events += 1;
+                    F::apply(&mut slot.standing.state, &Recorded { seq, run, revision, time_ns, data });
+                }
+                Err(why) => slot.failure = Some(located(codec::undecodable(entry, &why), record)),
+            }
+            return Ok(());
+        }
         match decode(reading, entry, &record.payload) {
             Err(error) => {
-                slot.failure = Some(error.segment(record.segment).offset(record.offset).seq(record.seq.get()));
+                slot.failure = Some(located(error, record));
             }
             Ok(events) => {
                 slot.standing.events += 1;
-                let (seq, run, revision, time_ns) = (record.seq, record.run, record.revision, record.time_ns);
                 let events = events.into_iter().map(|data| Recorded { seq, run, revision, time_ns, data });
                 match slot.parent.take() {
                     None => events.for_each(|event| F::apply(&mut slot.standing.state, &event)),
@@ -222,12 +234,13 @@ impl<F: Fold> Folding<F> {
     }
 }
 
+fn located(error: Error, record: &Record<'_>) -> Error {
+    error.segment(record.segment).offset(record.offset).seq(record.seq.get())
+}
+
 fn unknown(record: &Record<'_>) -> Error {
     let message =
         format!("event {} is of an unknown type, and no hint: nobody can tell what it changed", record.type_name());
-    Error::new(ErrorKind::Incompatible, "T0504", message)
-        .segment(record.segment)
-        .offset(record.offset)
-        .seq(record.seq.get())
+    located(Error::new(ErrorKind::Incompatible, "T0504", message), record)
         .hint("use a build that knows the type; a fold that it does not concern can say so in Fold::ignores")
 }
