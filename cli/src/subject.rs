@@ -2,6 +2,7 @@
 
 use taffrail::fold::Scope;
 use taffrail::position::Position;
+use taffrail::run::seq_of_step;
 use taffrail::storage::Storage;
 use taffrail::{Fold, Query, Reader, Seq};
 
@@ -84,8 +85,20 @@ impl Subject {
     /// T0146 for a position that is not in the log; as reading.
     pub fn seq(&self, position: Option<&Position>) -> Result<Seq, Failure> {
         let head = Position::Head { back: 0 };
-        let resolved = self.reader.resolve_for(self.run, position.unwrap_or(&head), self.store.disk.now_ns());
+        let position = position.unwrap_or(&head);
+        if let (Some(run), Position::Before(step) | Position::After(step)) = (self.run, position) {
+            let after = matches!(position, Position::After(_));
+            let seq = seq_of_step(&self.reader, run, step, after).map_err(|error| self.problem(&error))?;
+            return seq.ok_or_else(|| self.no_step(position));
+        }
+        let resolved = self.reader.resolve_for(self.run, position, self.store.disk.now_ns());
         resolved.map_err(|error| self.problem(&error))
+    }
+
+    fn no_step(&self, position: &Position) -> Failure {
+        let message = format!("no position {position}: {} has no such step, or it has not come so far", self.title());
+        let words = format!("run show {}", crate::usage::quoted(self.title()));
+        Problem::new(codes::T0146, Exit::Differs, message).hint(self.store.command(&words)).into()
     }
 
     /// What people call it: the run's name, or the store.

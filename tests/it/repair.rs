@@ -211,3 +211,30 @@ fn a_torn_tail_is_cut_without_loss_and_that_cannot_be_undone() {
     assert!(undo.exit == Some(7) && undo.notes.starts_with("error[T0403]"), "{undo:?}");
     assert_hints_are_commands(&store, &undo);
 }
+
+#[test]
+fn an_original_that_has_gone_bad_in_quarantine_is_not_put_back() {
+    // Bug: whatever lay in the quarantine was put back as the original, and nothing was said to be lost by it.
+    let directory = Directory::new("spoiled-original");
+    let store = filled(&directory);
+    flip(&store, 20);
+    let name = name(&plan(&store, &SALVAGE, 4));
+    let words = ["--apply", "--plan", &name, "--accept-loss", "1", "--reason", REASON];
+    assert_eq!(run(&store, &[&SALVAGE[..], &words].concat(), "").exit, Some(0));
+    let kept = store.join("quarantine").join(&name);
+    let original = kept.read_dir().expect("the quarantine").map(|entry| entry.expect("readable").path());
+    let original =
+        original.into_iter().find(|path| path.extension().is_some_and(|it| it == "bin")).expect("an original");
+    let bytes = std::fs::read(&original).expect("the original");
+    let mut spoiled = bytes.clone();
+    spoiled[20_000] ^= 1;
+    for bad in [&spoiled[..], &bytes[..bytes.len() / 2], b""] {
+        std::fs::write(&original, bad).expect("written");
+        let before = snapshot(&store);
+        let undo = run(&store, &["store", "undo"], "");
+        assert!(undo.exit != Some(0) && undo.notes.contains("is not what was kept"), "{undo:?}");
+        assert!(snapshot(&store) == before, "a refusal changed the store");
+    }
+    std::fs::write(&original, bytes).expect("written");
+    assert_eq!(run(&store, &["store", "undo"], "").exit, Some(0));
+}

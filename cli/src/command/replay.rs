@@ -98,6 +98,10 @@ impl Replay {
     /// T0514 for a file of states that is none; what naming runs and positions and reading say. What ends the fold of one
     /// run is told with that run, and becomes the exit code.
     pub fn run<F: Fold>(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+        if self.states {
+            // A line for each state: a single document would be as long as the log.
+            context.output.require("replay --states", &[Format::Human, Format::JsonLines])?;
+        }
         context.output.require("replay", &Format::TEXT)?;
         let store = Store::locate(context)?;
         let reader = store.reader()?;
@@ -146,6 +150,9 @@ fn read_states(file: &std::path::Path) -> Result<States, Failure> {
         let problem = Problem::new(codes::T0514, Exit::Io, format!("the file of states cannot be read: {why}"));
         problem.at(file.display().to_string()).hint("taffrail explain T0514").into()
     };
+    if !file.is_file() {
+        return Err(unreadable("it is no regular file, or it is not there".to_owned()));
+    }
     let open = OpenOptions::new().read(true).open(file).map_err(|error| unreadable(error.to_string()))?;
     // One byte more than is taken tells a file that is too long, whatever it says of its length.
     let text = std::io::read_to_string(open.take(MOST_STATES_LEN_BYTES + 1));

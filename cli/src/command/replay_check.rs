@@ -78,6 +78,8 @@ struct Report<'check> {
     compared: u64,
     equal: u64,
     diverged: u64,
+    /// Recorded states of events that this log does not have.
+    without_counterpart: u64,
 }
 
 /// Tells what was found. The exit code is the answer: 5 for a divergence, 1 where nothing could be compared.
@@ -113,8 +115,9 @@ pub(super) fn print(check: &CheckReport, subject: &Subject, context: &mut Contex
         compared,
         equal,
         diverged,
+        without_counterpart: check.without_counterpart,
     };
-    let exit = if compared == 0 { exit.combine(Exit::Differs) } else { exit };
+    let exit = if compared == 0 || check.without_counterpart > 0 { exit.combine(Exit::Differs) } else { exit };
     if context.output.format().is_json() {
         context.output.json(&report)?;
     } else {
@@ -220,6 +223,11 @@ fn show(report: &Report<'_>, subject: &Subject, exit: Exit, output: &mut Output)
         if let Some(divergence) = &run.divergence {
             show_divergence(run, divergence, output)?;
         }
+    }
+    if report.without_counterpart > 0 {
+        let states = human::count(report.without_counterpart, "recorded state");
+        let text = format!(": {states} of events that this log does not have");
+        output.line(Line::new().tone(Tone::Warning, "not compared").plain(&text))?;
     }
     let runs = human::count(report.runs.len() as u64, "run");
     let ending = format!("      [exit {}]", exit.number());

@@ -78,6 +78,11 @@ pub fn check_with<F: Fold>(reader: &Reader, options: &CheckOptions<'_>) -> Resul
     let mut query = reader.events_of_fold::<F>(options.run)?;
     query.until = options.until;
     Replay::query(reader, query).go(&mut [&mut checking])?;
+    let without_counterpart = match options.until {
+        None => checking.expected.states_of(options.run),
+        // Those behind the end that was asked for were not to be compared.
+        Some(_) => 0,
+    };
     let mut runs = checking.finish()?;
     // The runs that a run began as were read for its sake alone.
     runs.retain(|run| options.run.is_none() || run.run == options.run);
@@ -87,7 +92,7 @@ pub fn check_with<F: Fold>(reader: &Reader, options: &CheckOptions<'_>) -> Resul
             explain::<F>(reader, divergence)?;
         }
     }
-    Ok(CheckReport { fold: F::NAME, version: F::VERSION, runs, findings })
+    Ok(CheckReport { fold: F::NAME, version: F::VERSION, runs, without_counterpart, findings })
 }
 
 /// A digest to compare with; `None` for a checkpoint of another version of the fold.
@@ -108,6 +113,14 @@ impl Point {
 #[derive(Default)]
 struct Expected {
     by_place: BTreeMap<(Option<Seq>, u64), Vec<Point>>,
+}
+
+impl Expected {
+    /// States of a file that were not compared, of a run or of all.
+    fn states_of(&self, run: Option<Seq>) -> u64 {
+        let left = self.by_place.iter().filter(|((of, _), _)| run.is_none() || *of == run);
+        left.flat_map(|(_, points)| points).filter(|point| point.evidence == Evidence::States).count() as u64
+    }
 }
 
 /// A fold that compares on its way.

@@ -188,8 +188,10 @@ impl<'r, F: Fold> History<'r, F> {
         if judge_state(&good.state)? == Judgement::Bad {
             return refused("the first state is bad already");
         }
-        if judge_state(&end.state)? != Judgement::Bad {
-            return refused("the last state is not bad");
+        match judge_state(&end.state)? {
+            Judgement::Bad => {}
+            Judgement::Good => return refused("the last state is not bad"),
+            Judgement::Skip => return refused("the last state can not be judged"),
         }
         // Good below `low`, where `good` stands or skipped ones follow it; bad at `high`; skipped ones are in the set.
         let (mut low, mut high) = (0, last);

@@ -168,6 +168,9 @@ pub struct CheckReport {
     pub version: u32,
     /// By run.
     pub runs: Vec<RunCheck>,
+    /// States of the file that another build has written, of events that this log does not have or that its fold does not
+    /// reach: they could not be compared.
+    pub without_counterpart: u64,
     /// Snapshots that could not be used.
     pub findings: Vec<SnapshotFinding>,
 }

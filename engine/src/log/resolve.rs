@@ -44,7 +44,9 @@ impl Reader {
             Position::Offset { segment, offset_bytes } => self.event_at(position, segment.get(), *offset_bytes),
             Position::LatestSnapshot => self.snapshot(position, run, |_| true),
             Position::Snapshot(seq) => self.snapshot(position, run, |taken| taken.get() == seq.get()),
-            Position::Before(_) | Position::After(_) => Err(none(position, "no run of the store has such a step")),
+            Position::Before(_) | Position::After(_) => {
+                Err(none(position, "a step is one of a run's, and no run is named here"))
+            }
         }
     }
 

@@ -49,7 +49,7 @@ pub use overview::{RunOverview, Votes, Wait, overview};
 pub use record::{Artifact, ArtifactVersion, Bundle, Process, RecordedValue, Trust, TrustedPolicy};
 pub use rewind::{Forked, Rewound};
 pub use runs::{RunCommand, Runs};
-pub use show::{RunReport, show};
+pub use show::{RunReport, seq_of_step, show};
 pub use source::Answer;
 pub use state::{Parent, RewindMade, RunState, Stretch};
 pub use status::{Fault, Phase, Status, Turn, WaitKind, Waiting};

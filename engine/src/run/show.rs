@@ -99,3 +99,21 @@ fn report(
         source_findings: checked.findings,
     }
 }
+
+/// The event after which a run's step was about to begin (`before:STEP`), or had ended (`after:STEP`): the one before its
+/// first request, or the last one that ended it. `None` where the run has no such step, where it has not ended, and where
+/// it lies further back than [`TimelineEvent::MOST_KEPT`] events.
+///
+/// # Errors
+/// As reading.
+pub fn seq_of_step(reader: &Reader, run: Seq, step: &str, after: bool) -> Result<Option<Seq>> {
+    let (_, report) = show(reader, run, TimelineEvent::MOST_KEPT)?;
+    let mut of_step = report.timeline.iter().filter(|event| event.subject == step);
+    let ends = ["EffectResolved", "EffectCancelled", "EffectAbandoned", "GateFinished"];
+    let found = if after {
+        of_step.rfind(|event| ends.contains(&event.kind.as_str())).map(|event| event.seq)
+    } else {
+        of_step.next().map(|event| event.seq - 1)
+    };
+    Ok(found.and_then(Seq::new))
+}

@@ -114,8 +114,8 @@ fn print(report: &Report<'_>, subject: &Subject, verbose: bool, output: &mut Out
     output.line(Line::new().tone(Tone::Heading, subject.title()).plain(&text))?;
     output.line(format!("{} version {}  digest {}", report.fold, report.version, report.digest).as_str())?;
     if report.missing > 0 {
-        let missing = human::count(report.missing, "event");
-        let text = format!(": {missing} are missing, and the state lacks what they did");
+        let missing = human::count(report.missing, "missing event");
+        let text = format!(": the state lacks what {missing} did");
         output.line(Line::new().tone(Tone::Bad, "INCOMPLETE").plain(&text))?;
     }
     output.line("")?;

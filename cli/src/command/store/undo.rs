@@ -69,13 +69,20 @@ fn print(plan: &UndoPlan, proposal: &Proposal, output: &mut Output) -> Result<()
     }
     output.line(proposal.heading())?;
     let undoes = plan.undoes.get(..6).unwrap_or(&plan.undoes);
-    output.line(format!("  undo    repair {undoes}, told by seq {}", plan.event).as_str())?;
+    let what = if plan.segments.is_empty() { "drop" } else { "repair" };
+    output.line(format!("  undo    {what} {undoes}, told by seq {}", plan.event).as_str())?;
     for restored in &plan.segments {
         let (segment, size) = (restored.segment, human::byte_size(restored.len_bytes));
         output.line(format!("  seg {segment:<3} put back the original, {size}, from {}", restored.from).as_str())?;
     }
-    output.line(format!("  keep    quarantine/{}/: what is there now", proposal.name).as_str())?;
-    output.line("the damage comes back with the originals; events that were appended since stay")?;
+    for restored in &plan.snapshots {
+        let size = human::byte_size(restored.len_bytes);
+        output.line(format!("  snap    put back {}, {size}", restored.file).as_str())?;
+    }
+    if !plan.segments.is_empty() {
+        output.line(format!("  keep    quarantine/{}/: what is there now", proposal.name).as_str())?;
+        output.line("the damage comes back with the originals; events that were appended since stay")?;
+    }
     output.line(proposal.footing(Exit::Clean))?;
     Ok(())
 }

@@ -227,9 +227,16 @@ fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Resu
     let present = storage.open(&paths::segment(number), OpenMode::Read).map_err(io_error)?;
     let len = present.len_bytes().map_err(io_error)?;
     let hexadecimal = |digest: [u8; 32]| blake3::Hash::from(digest).to_hex().to_string();
+    let digest = hexadecimal(digest_of(&*original, 0..entry.len_bytes)?);
+    // The name of what was kept is made from its digest.
+    let named = entry.name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".bin")).unwrap_or_default();
+    if named.is_empty() || !digest.starts_with(named) {
+        let message = format!("{from} is not what was kept: its BLAKE3 is {digest}");
+        return Err(Error::new(ErrorKind::Rejected, "T0403", message).segment(number));
+    }
     Ok(Restored {
         segment: number.get(),
-        digest: hexadecimal(digest_of(&*original, 0..entry.len_bytes)?),
+        digest,
         replaces: hexadecimal(digest_of(&*present, 0..len)?),
         from,
         len_bytes: entry.len_bytes,
