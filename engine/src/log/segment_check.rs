@@ -3,8 +3,8 @@
 use crate::log::piece::{Damage, Severity};
 use crate::log::verify_report::Depth;
 use crate::{
-    Codec, DefectKind, Footer, FooterBuilder, Frame, Kind, Mark, OperatorAction, Recovered, RunOpened, SegmentHeader,
-    SegmentNumber, TypeRegistered, TypeTable,
+    Codec, DefectKind, Footer, FooterBuilder, Frame, GapRange, GapReason, Gaps, Kind, Mark, OperatorAction, Recovered,
+    RunOpened, SegmentHeader, SegmentNumber, TypeRegistered, TypeTable,
 };
 use serde::de::IgnoredAny;
 use taffrail_log_format::{Checkpoint, layout};
@@ -87,6 +87,7 @@ impl SegmentCheck {
             Kind::TYPE_TABLE => found.extend(self.type_table(frame, &payload, before)),
             Kind::FOOTER => found.extend(self.footer(frame, &payload)),
             Kind::SEAL => found.extend(self.seal(frame, &payload)),
+            Kind::GAPS if self.is_rewritten() && has_lost_events(&payload) => self.types_complete = false,
             _ => {}
         }
         if !matches!(kind, Kind::FOOTER | Kind::SEAL)
@@ -225,4 +226,10 @@ impl SegmentCheck {
         let finding = self.finding(DefectKind::Footer, frame);
         bad.then(|| finding.saying("the offset of the footer", format!("{target:?}")))
     }
+}
+
+/// Whether a record of absences tells of events that were lost: one of them may have registered a type.
+fn has_lost_events(payload: &[u8]) -> bool {
+    let is_lost = |range: &GapRange| range.reason == GapReason::Damaged;
+    Gaps::decode(payload).is_ok_and(|gaps| gaps.ranges().iter().any(is_lost))
 }

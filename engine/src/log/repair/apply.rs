@@ -10,7 +10,7 @@ use crate::log::repair::survey::Survey;
 use crate::storage::{OpenMode, Storage, write_all_at};
 use crate::{
     Batch, ErrorKind, GapRange, GapReason, Gaps, Journal, Kind, LogId, OperatorAction, SegmentHeader, SegmentNumber,
-    Seq, TypeTable,
+    Seq,
 };
 use serde::Serialize;
 use std::io;
@@ -147,9 +147,10 @@ impl RepairPlan {
             None => around.header_of(number, 0)?,
         };
         header.generation += 1;
+        // What stands for a segment that is gone begins as that one did: with the types at the end of the one before.
         let (mut kept, types) = survey
             .as_ref()
-            .map_or_else(|| (Vec::new(), TypeTable::new()), |survey| (survey.kept.clone(), survey.types.clone()));
+            .map_or_else(|| (Vec::new(), around.types.clone()), |survey| (survey.kept.clone(), survey.types.clone()));
         if self.mode == crate::log::repair::plan::RepairMode::Tail
             && let Some(first) = repair.removed.first()
         {

@@ -314,7 +314,8 @@ pub(super) fn neighbours(
     let behind = Some(number.next()).filter(|behind| listing.has(*behind)).map(open).transpose()?.flatten();
     Ok(Neighbours {
         log_id,
-        before: before.map(|(_, footer)| (footer.next_seq, footer.time_max_ns, footer.origin)),
+        before: before.as_ref().map(|(_, footer)| (footer.next_seq, footer.time_max_ns, footer.origin)),
+        types: before.map(|(_, footer)| footer.types).unwrap_or_default(),
         behind: behind.map(|segment| (segment.header.first_seq, segment.header.predecessor)),
     })
 }

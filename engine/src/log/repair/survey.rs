@@ -150,6 +150,8 @@ pub(super) struct Neighbours {
     pub(super) log_id: LogId,
     /// Seq, clock reading and origin at the end of the segment before.
     pub(super) before: Option<(Seq, i64, Origin)>,
+    /// The types at the end of the segment before; none where its footer can not be read.
+    pub(super) types: TypeTable,
     /// First seq of the segment behind, and what its header says of its predecessor.
     pub(super) behind: Option<(Seq, Option<Origin>)>,
 }
