@@ -4,7 +4,7 @@ use taffrail::fold::Scope;
 use taffrail::position::Position;
 use taffrail::run::seq_of_step;
 use taffrail::storage::Storage;
-use taffrail::{Fold, Query, Reader, Seq};
+use taffrail::{Fold, Reader, Seq};
 
 use crate::codes;
 use crate::exit::Exit;
@@ -105,13 +105,6 @@ impl Subject {
     #[must_use]
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or("the store")
-    }
-
-    /// The events that concern it, up to a seq, exclusive.
-    #[must_use]
-    pub fn events_until(&self, until: Seq) -> Query {
-        let query = Query::all().until(until);
-        self.run.map_or(query.clone(), |run| query.run(run).from(run))
     }
 
     /// An error of the engine.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use taffrail::{Expect, Journal};
+use taffrail::run::{Change, Content, Runs};
+use taffrail::{Batch, Expect, Journal};
 
 use crate::kit::{Answer, Directory, run, snapshot};
 
@@ -221,6 +222,30 @@ fn a_replay_proves_what_was_recorded_or_names_what_differs() {
     assert_eq!(against("{}").exit, Some(2));
     let absent = run(&store, &["replay", "--against", "/nonexistent/states", "--json"], "");
     assert_eq!((absent.exit, absent.error()["code"].clone()), (Some(74), json!("T0514")));
+}
+
+/// A fork begins with its parent's state, whichever command asks.
+#[test]
+fn a_replay_of_a_fork_alone_begins_where_its_parent_was() {
+    let directory = Directory::new("forks");
+    let store = directory.store();
+    let journal = Journal::options().open(&store).expect("a store");
+    let created = Change::Created { process: "p".into(), process_digest: None, inputs: Content::None };
+    let parent = journal.run_or_create("parent").expect("a run");
+    parent.append(Expect::Any, &[created.by("engine")]).expect("appended");
+    let state = parent.state::<Runs>().expect("a state").0;
+    let mut batch = Batch::new();
+    let child = batch.run_from("child", Some(parent.number()));
+    batch.typed(Some(child), None, &Change::Forked(state.plan_fork("parent", 1)).by("uid:0")).expect("an event");
+    journal.append(batch).expect("appended");
+    journal.close().expect("closed");
+    // Bug: only the fork's own events were folded, and the two processes of --twice were said to disagree.
+    let shown = json(&store, &["state", "show", "child"]).1;
+    let (exit, alone) = json(&store, &["replay", "--run", "child"]);
+    assert_eq!((exit, alone["runs"].as_array().map(Vec::len)), (Some(0), Some(1)));
+    assert_eq!(alone["runs"][0]["digest"], shown["digest"]);
+    let (exit, twice) = json(&store, &["replay", "--twice", "--run", "child"]);
+    assert_eq!((exit, &twice["diverged"]), (Some(0), &json!(0)), "{twice}");
 }
 
 /// A fold whose state depends on a hash map's order folds the same twice within a process. Only another process tells.

@@ -166,17 +166,18 @@ fn read_states(file: &std::path::Path) -> Result<States, Failure> {
     })
 }
 
-/// Folds every run, and tells where each of them ended.
-pub(super) fn fold_runs<F: Fold>(subject: &Subject, until: Option<Seq>) -> Result<(Vec<RunReport>, Exit), Failure> {
-    let mut replay = Pass::of(&subject.reader);
-    replay = subject.run.map_or(replay.clone(), |run| replay.run(run).from(run));
+/// Folds the run that was asked for, or all of them, and tells where each ended.
+fn fold_runs<F: Fold>(subject: &Subject, until: Option<Seq>) -> Result<(Vec<RunReport>, Exit), Failure> {
+    let mut replay = Pass::of_fold::<F>(&subject.reader, subject.run).map_err(|error| subject.problem(&error))?;
     replay = until.map_or(replay.clone(), |until| replay.until(until));
     let mut folding = Folding::<F>::new().map_err(|error| subject.problem(&error))?;
     replay.go(&mut [&mut folding]).map_err(|error| subject.problem(&error))?;
     let mut names = RunNames::default();
     let mut exit = Exit::Clean;
     let mut runs = Vec::new();
-    for (run, standing) in folding.into_standings() {
+    // The runs that a run began as were read for its sake alone.
+    let asked_for = folding.into_standings().filter(|(run, _)| subject.run.is_none() || *run == subject.run);
+    for (run, standing) in asked_for {
         let (events, missing, digest) = match &standing {
             Ok(standing) => {
                 let missing = standing.missing.iter().map(|missing| missing.count).sum();

@@ -188,12 +188,8 @@ fn divergence<'check>(found: &'check Divergence, name: Option<&str>, subject: &S
 
 /// The event of a run with a revision; for a fold over the store, revisions are seqs already.
 fn seq_of(run: Option<Seq>, revision: u64, subject: &Subject) -> Option<Seq> {
-    if run.is_none() {
-        return Seq::new(revision);
-    }
-    let query = taffrail::Query::all();
-    let query = run.map_or(query.clone(), |run| query.run(run).from(run));
-    let mut events = subject.reader.events(query).ok()?;
+    let Some(run) = run else { return Seq::new(revision) };
+    let mut events = subject.reader.events(taffrail::Query::all().run(run).from(run)).ok()?;
     let mut last = None;
     while let Ok(Some(record)) = events.next() {
         if u64::from(record.revision) > revision {

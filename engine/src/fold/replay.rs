@@ -1,6 +1,7 @@
 //! One pass over a log for any number of folds.
 
 use crate::error::Result;
+use crate::fold::fold::Fold;
 use crate::fold::folding::Pass;
 use crate::{Query, Reader, Seq};
 
@@ -16,6 +17,14 @@ impl<'r> Replay<'r> {
     #[must_use]
     pub fn of(reader: &'r Reader) -> Replay<'r> {
         Replay { reader, query: Query::all() }
+    }
+
+    /// What a fold of one run needs (`None`: of all): with the events of the runs that it began as.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn of_fold<F: Fold>(reader: &'r Reader, run: Option<Seq>) -> Result<Replay<'r>> {
+        Ok(Replay::query(reader, reader.events_of_fold::<F>(run)?))
     }
 
     /// The events that a query wants.

@@ -56,8 +56,7 @@ impl RunReport {
 pub fn show(reader: &Reader, run: Seq, most_events: usize) -> Result<(RunState, RunReport)> {
     let (mut folding, mut lines, mut notes) =
         (Folding::<Runs>::new()?, Folding::<Timelines>::new()?, Notes::with_files());
-    let query = reader.events_of_fold::<Runs>(Some(run))?;
-    Replay::query(reader, query).go(&mut [&mut folding, &mut lines, &mut notes])?;
+    Replay::of_fold::<Runs>(reader, Some(run))?.go(&mut [&mut folding, &mut lines, &mut notes])?;
     let failure = folding.failure(Some(run)).cloned();
     let standing = folding.standing(Some(run)).cloned().unwrap_or_default();
     let notes = notes.runs.remove(&run).unwrap_or_default();
