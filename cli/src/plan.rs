@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 use taffrail::config::StoreConfig;
-use taffrail::repair::{Applied, Authority};
+use taffrail::plan::{Applied, Authority};
 
 use crate::codes;
 use crate::command::Context;
@@ -192,7 +192,20 @@ struct AppliedReport<'applied> {
     undo: Option<&'applied str>,
 }
 
-/// Tells what was done. `undo` is the command that takes it back.
+/// What is said when a plan was carried out.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// The plan's name.
+    pub name: String,
+    /// What it cost, in words.
+    pub lost: String,
+    /// The command that looks at what it led to.
+    pub check: String,
+    /// The command that takes it back.
+    pub undo: Option<String>,
+}
+
+/// Tells what was done to the store's files. `undo` is the command that takes it back.
 ///
 /// # Errors
 /// What writing says.
@@ -203,22 +216,31 @@ pub fn print_applied(
     store: &Store,
     context: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    if context.output.format().is_json() {
-        context.output.json(&AppliedReport { schema: "taffrail.applied/1", applied, undo })?;
-        return Ok(());
-    }
     let lost = match applied.lost {
         0 => "nothing lost".to_owned(),
         lost => format!("{} lost, recorded as absent", human::count(lost, "event")),
     };
-    let done = Line::new().tone(Tone::Good, "applied").plain(&format!(" plan {name}: {lost}"));
-    let mut rows = vec![
-        ("told", format!("seq {} says who, why and what", applied.event)),
-        ("kept", format!("{}/", applied.kept_in)),
-        ("check", store.command("log verify")),
-    ];
-    rows.extend(undo.map(|undo| ("undo", undo.to_owned())));
-    context.output.line(done)?;
+    let (name, undo) = (name.to_owned(), undo.map(str::to_owned));
+    print_done(applied, &Done { name, lost, check: store.command("log verify"), undo }, context)
+}
+
+/// Tells what was done.
+///
+/// # Errors
+/// What writing says.
+pub fn print_done(applied: &Applied, done: &Done, context: &mut Context<'_>) -> Result<(), Failure> {
+    let Done { name, lost, check, undo } = done;
+    if context.output.format().is_json() {
+        let undo = undo.as_deref();
+        context.output.json(&AppliedReport { schema: "taffrail.applied/1", applied, undo })?;
+        return Ok(());
+    }
+    let heading = Line::new().tone(Tone::Good, "applied").plain(&format!(" plan {name}: {lost}"));
+    let mut rows = vec![("told", format!("seq {} says who, why and what", applied.event))];
+    rows.extend(applied.kept_in.as_ref().map(|kept_in| ("kept", format!("{kept_in}/"))));
+    rows.push(("check", check.clone()));
+    rows.extend(undo.as_ref().map(|undo| ("undo", undo.clone())));
+    context.output.line(heading)?;
     for (name, value) in rows {
         context.output.line(format!("  {name:<6} {value}").as_str())?;
     }

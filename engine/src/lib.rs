@@ -17,6 +17,7 @@ mod handle;
 pub mod import;
 mod log;
 pub mod nearest;
+pub mod plan;
 pub mod position;
 pub mod run;
 pub mod storage;

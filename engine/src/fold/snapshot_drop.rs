@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::fold::snapshots::Snapshots;
 use crate::log::paths;
 use crate::log::quarantine::{digest_of, keep};
-use crate::repair::{Applied, Authority};
+use crate::plan::{Applied, Authority, other_plan, plan_id, plan_name};
 use crate::storage::{OpenMode, Storage};
 use crate::{ErrorKind, GapReason, Journal, Reader, Seq};
 use serde::Serialize;
@@ -30,6 +30,9 @@ pub struct DropPlan {
     /// The files, sorted.
     pub snapshots: Vec<DroppedFile>,
 }
+
+/// Shows the plan.
+const COMMAND: &str = "taffrail snap drop";
 
 impl DropPlan {
     /// Plans to drop snapshots, good ones and others, by their files as [`Snapshots::list`] names them.
@@ -66,14 +69,14 @@ impl DropPlan {
             dropped.push(DroppedFile { file: file.clone(), len_bytes, digest });
         }
         let mut plan = DropPlan { id: String::new(), snapshots: dropped };
-        plan.id = blake3::hash(&serde_json::to_vec(&plan).unwrap_or_default()).to_hex().to_string();
+        plan.id = plan_id(&plan)?;
         Ok(plan)
     }
 
     /// The short name: the first six digits of the id.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.id[..6.min(self.id.len())]
+        plan_name(&self.id)
     }
 
     /// Copies the files to quarantine, writes the operator event, and removes them. Safe to be interrupted anywhere: then
@@ -85,10 +88,9 @@ impl DropPlan {
         let reader = Reader::open_on(Arc::clone(storage))?;
         let files = self.snapshots.iter().map(|dropped| dropped.file.clone()).collect();
         let again = DropPlan::make(&reader, &files)?;
-        if authority.plan.len() < 6 || !self.id.starts_with(&authority.plan) || again.id != self.id {
-            let message =
-                format!("plan {} is not the one for these snapshots now: that is {}", authority.plan, again.name());
-            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail snap drop"));
+        authority.covers(&again.id, 0, COMMAND)?;
+        if again.id != self.id {
+            return Err(other_plan(&self.id, &again.id, COMMAND));
         }
         let directory = format!("{}/{}", paths::QUARANTINE, self.name());
         let mut told = Vec::new();
@@ -106,7 +108,7 @@ impl DropPlan {
         for dropped in &self.snapshots {
             snapshots.remove(&dropped.file)?;
         }
-        Ok(Applied { plan: self.id.clone(), kept_in: directory, event, lost: 0 })
+        Ok(Applied { plan: self.id.clone(), kept_in: Some(directory), event, lost: 0 })
     }
 }
 

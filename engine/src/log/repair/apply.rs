@@ -7,42 +7,14 @@ use crate::log::recovery::distrust_cache;
 use crate::log::repair::plan::{RepairAction, RepairPlan, SegmentRepair, neighbours, open_or_guess};
 use crate::log::repair::rewrite::{Content, rewrite};
 use crate::log::repair::survey::Survey;
+use crate::plan::{Applied, Authority, other_plan, parse_digest};
 use crate::storage::{OpenMode, Storage, write_all_at};
-use crate::{
-    Batch, ErrorKind, GapRange, GapReason, Gaps, Journal, Kind, LogId, OperatorAction, SegmentHeader, SegmentNumber,
-    Seq,
-};
-use serde::Serialize;
+use crate::{ErrorKind, GapRange, GapReason, Gaps, Journal, LogId, SegmentHeader, SegmentNumber, Seq};
 use std::io;
 use std::sync::Arc;
 
-/// On whose word a plan is carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    /// The plan's id or name, as it was shown.
-    pub plan: String,
-    /// The number of events that may be lost: exactly that of the plan.
-    pub accept_loss: u64,
-    /// Why.
-    pub reason: String,
-    /// Who, as far as the evidence goes: `uid:1000`.
-    pub actor: String,
-    /// How long to wait for the store's lock, in milliseconds.
-    pub lock_timeout_ms: u64,
-}
-
-/// What was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Applied {
-    /// The plan's id.
-    pub plan: String,
-    /// Where the originals are, relative to the store.
-    pub kept_in: String,
-    /// Seq of the operator event that tells of it.
-    pub event: u64,
-    /// Events that were lost.
-    pub lost: u64,
-}
+/// Shows the plan.
+const COMMAND: &str = "taffrail log repair";
 
 impl RepairPlan {
     /// Carries the plan out: the originals go to quarantine first, each segment is replaced by one rename, and an operator
@@ -52,14 +24,13 @@ impl RepairPlan {
     /// `Rejected` where the store is no longer what was planned for, or the authority does not cover the loss: nothing was
     /// changed. `Locked`, `Io`.
     pub fn apply(&self, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<Applied> {
-        self.check(authority)?;
+        authority.covers(&self.id, self.lost, COMMAND)?;
         let mut lock = StoreLock::open(Arc::clone(storage))?;
         lock.acquire(authority.lock_timeout_ms)?;
         distrust_cache(&**storage)?;
         let again = RepairPlan::make(&**storage, self.mode)?;
         if again.id != self.id {
-            let message = format!("the store has changed: plan {} is now {}", self.name(), again.name());
-            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail log repair"));
+            return Err(other_plan(&self.id, &again.id, COMMAND));
         }
         // Whoever comes after an interruption judges the tail anew.
         lock.mark_held()?;
@@ -76,21 +47,7 @@ impl RepairPlan {
         lock.abandon();
         drop(lock);
         let event = self.tell(storage, authority, &directory)?;
-        Ok(Applied { plan: self.id.clone(), kept_in: directory, event, lost: self.lost })
-    }
-
-    fn check(&self, authority: &Authority) -> Result<()> {
-        let given = authority.plan.as_str();
-        if given.len() < 6 || !self.id.starts_with(given) {
-            let message = format!("plan {given} is not the one for this store now: that is {}", self.name());
-            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail log repair"));
-        }
-        if authority.accept_loss != self.lost {
-            let message = format!("the plan loses {} events, and {} were accepted", self.lost, authority.accept_loss);
-            return Err(Error::new(ErrorKind::Rejected, "T0402", message)
-                .hint(format!("if that is what you want: --accept-loss {}", self.lost)));
-        }
-        Ok(())
+        Ok(Applied { plan: self.id.clone(), kept_in: Some(directory), event, lost: self.lost })
     }
 
     /// Copies every segment that will be changed, whole, and what the plan says of it.
@@ -175,24 +132,6 @@ impl RepairPlan {
     }
 }
 
-impl Authority {
-    /// Appends the operator event that tells of a plan, closes the journal, and returns the event's seq.
-    pub(crate) fn tell(&self, journal: Journal, verb: &str, plan: &str, detail: &serde_json::Value) -> Result<u64> {
-        let action = OperatorAction {
-            verb: verb.to_owned(),
-            plan: parse_digest(plan).unwrap_or_default(),
-            reason: self.reason.clone(),
-            actor: self.actor.clone(),
-            detail: detail.to_string(),
-        };
-        let mut batch = Batch::new();
-        batch.own(None, Kind::OPERATOR_ACTION, false, &action.encode());
-        let appended = journal.append(batch)?;
-        journal.close()?;
-        Ok(appended.last.get())
-    }
-}
-
 pub(super) fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<()> {
     match storage.remove(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -236,8 +175,4 @@ fn gaps(repair: &SegmentRepair, recorded: &[GapRange], directory: &str) -> Resul
 
 fn parse_id(hexadecimal: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(hexadecimal, 16).ok().map(u128::to_be_bytes)
-}
-
-fn parse_digest(hexadecimal: &str) -> Option<[u8; 32]> {
-    blake3::Hash::from_hex(hexadecimal).ok().map(|hash| *hash.as_bytes())
 }

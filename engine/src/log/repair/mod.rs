@@ -9,6 +9,5 @@ mod rewrite;
 mod survey;
 mod undo;
 
-pub use apply::{Applied, Authority};
 pub use plan::{Removed, RepairAction, RepairMode, RepairPlan, SegmentRepair};
 pub use undo::UndoPlan;

@@ -5,6 +5,7 @@ use crate::log::recovery::RecoveryPlan;
 use crate::log::repair::survey::{Neighbours, Survey};
 use crate::log::segment::Segment;
 use crate::log::watermark;
+use crate::plan::{plan_id, plan_name};
 use crate::storage::{OpenMode, Storage};
 use crate::{ErrorKind, LogId, SegmentNumber, Seq, Verdict};
 use serde::Serialize;
@@ -97,10 +98,7 @@ impl RepairPlan {
         };
         let torn_bytes = segments.iter().map(torn).sum();
         let mut plan = RepairPlan { id: String::new(), log_id: log_id.to_string(), mode, segments, lost, torn_bytes };
-        let text = serde_json::to_vec(&plan).map_err(|error| {
-            Error::new(ErrorKind::Invalid, "T0190", format!("the plan can not be written down: {error}"))
-        })?;
-        plan.id = blake3::hash(&text).to_hex().to_string();
+        plan.id = plan_id(&plan)?;
         Ok(plan)
     }
 
@@ -113,7 +111,7 @@ impl RepairPlan {
     /// The short name: the first six digits of the id.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.id[..6.min(self.id.len())]
+        plan_name(&self.id)
     }
 }
 

@@ -6,7 +6,8 @@ use crate::log::quarantine::{digest_of, ensure_dir, keep};
 use crate::log::query::Query;
 use crate::log::reader::Reader;
 use crate::log::recovery::distrust_cache;
-use crate::log::repair::apply::{Applied, Authority, remove_if_there};
+use crate::log::repair::apply::remove_if_there;
+use crate::plan::{Applied, Authority, other_plan, plan_id, plan_name};
 use crate::storage::{OpenMode, Storage, read_full_at, write_all_at};
 use crate::{ErrorKind, Journal, OperatorAction, SegmentNumber, Seq};
 use serde::Serialize;
@@ -57,6 +58,9 @@ pub struct UndoPlan {
     pub snapshots: Vec<RestoredSnapshot>,
 }
 
+/// Shows the plan.
+const COMMAND: &str = "taffrail store undo";
+
 impl UndoPlan {
     /// Plans the undo of a repair, or of a drop: of the operator event with this seq, or of the last one.
     ///
@@ -82,15 +86,14 @@ impl UndoPlan {
         }
         let undoes = blake3::Hash::from(action.plan).to_hex().to_string();
         let mut plan = UndoPlan { id: String::new(), event: seq.get(), undoes, kept_in, segments, snapshots };
-        let text = serde_json::to_vec(&plan).unwrap_or_default();
-        plan.id = blake3::hash(&text).to_hex().to_string();
+        plan.id = plan_id(&plan)?;
         Ok(plan)
     }
 
     /// The short name: the first six digits of the id.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.id[..6.min(self.id.len())]
+        plan_name(&self.id)
     }
 
     /// Puts the originals back. What they replace goes to quarantine in its turn.
@@ -98,10 +101,7 @@ impl UndoPlan {
     /// # Errors
     /// `Rejected` where the store is no longer what was planned for; `Locked`, `Io`.
     pub fn apply(&self, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<Applied> {
-        if authority.plan.len() < 6 || !self.id.starts_with(&authority.plan) {
-            let message = format!("plan {} is not the one for this store now: that is {}", authority.plan, self.name());
-            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail store undo"));
-        }
+        authority.covers(&self.id, 0, COMMAND)?;
         let directory = format!("{}/{}", paths::QUARANTINE, self.name());
         for snapshot in &self.snapshots {
             let bytes = snapshot.read(&**storage)?;
@@ -119,15 +119,14 @@ impl UndoPlan {
             restored.put_back(&**storage, &directory)?;
         }
         remove_if_there(&**storage, paths::RUNS_INDEX)?;
-        Ok(Applied { plan: self.id.clone(), kept_in: directory, event, lost: 0 })
+        Ok(Applied { plan: self.id.clone(), kept_in: Some(directory), event, lost: 0 })
     }
 
     fn tell(&self, storage: &Arc<dyn Storage>, authority: &Authority, directory: &str) -> Result<u64> {
         let journal = Journal::options().lock_timeout_ms(authority.lock_timeout_ms).open_on(Arc::clone(storage))?;
         let again = UndoPlan::make(storage, Seq::new(self.event))?;
         if again.id != self.id {
-            let message = format!("the store has changed: plan {} is now {}", self.name(), again.name());
-            return Err(Error::new(ErrorKind::Rejected, "T0401", message).hint("taffrail store undo"));
+            return Err(other_plan(&self.id, &again.id, COMMAND));
         }
         let detail = serde_json::json!({
             "event": self.event, "kept_in": directory, "segments": self.segments, "snapshots": self.snapshots,

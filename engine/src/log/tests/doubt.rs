@@ -1,7 +1,8 @@
 //! Opening a store one of whose older segments has lost its footer and events as well.
 
 use super::damage_kit::{Files, number, segment_name, store_of};
-use crate::repair::{Authority, RepairMode, RepairPlan};
+use crate::plan::Authority;
+use crate::repair::{RepairMode, RepairPlan};
 use crate::storage::{Memory, Storage};
 use crate::{Batch, ErrorKind, Expect, Journal, Kind, TypeEntry};
 use std::sync::Arc;

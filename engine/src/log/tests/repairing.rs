@@ -1,7 +1,8 @@
 //! Taking damage out of a log, and putting it back.
 
 use super::model::{Event, write_log};
-use crate::repair::{Authority, RepairMode, RepairPlan, UndoPlan};
+use crate::plan::Authority;
+use crate::repair::{RepairMode, RepairPlan, UndoPlan};
 use crate::storage::{SimDisk, Storage};
 use crate::{Batch, Depth, ErrorKind, Expect, Journal, Query, Reader, Seq, Severity, TypeEntry, VerifyOptions, verify};
 use std::sync::Arc;
