@@ -20,6 +20,10 @@ sim SEED:
 fuzz SECS:
     cd fuzz && for target in $(cargo +nightly fuzz list); do cargo +nightly fuzz run "$target" -- -max_total_time={{SECS}}; done
 
+# Group commit, followers and racing processes in thousands of interleavings.
+interleavings *ARGS:
+    .ci/interleavings {{ARGS}}
+
 # The log beside the limits of this machine, in one run: `just bench --data DIR append durable`.
 bench *ARGS:
     cargo run --release --manifest-path bench/Cargo.toml -- {{ARGS}}

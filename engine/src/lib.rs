@@ -21,6 +21,7 @@ pub mod plan;
 pub mod position;
 pub mod run;
 pub mod storage;
+mod sync;
 
 pub use error::{Error, ErrorKind, Location, Result};
 #[cfg(any(test, feature = "testkit"))]

@@ -36,6 +36,10 @@ pub(crate) fn ensure(storage: &dyn Storage, options: &Options) -> Result<()> {
     if !make("")? {
         let own = [paths::LOCK, paths::GITIGNORE, paths::CONFIG];
         let entries = storage.list("").map_err(io_error)?;
+        if entries.iter().any(|entry| entry.name == paths::SEGMENTS && entry.kind == EntryKind::Directory) {
+            // Somebody else has made the store since it was looked for.
+            return Ok(());
+        }
         if let Some(other) = entries.iter().find(|entry| !own.contains(&entry.name.as_str())) {
             return Err(foreign(&other.name));
         }

@@ -4,10 +4,11 @@ use crate::log::group::{Group, Pending, Ticket};
 use crate::log::options::{Options, SyncPolicy};
 use crate::log::writer::{Writer, no_run};
 use crate::storage::{Disk, Storage};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{ErrorKind, Kind, LogId, Mark, RunOpened, Seq, TypeEntry};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// A store, open for appending. Cheap to share: appends from many threads share writes and syncs.
 ///

@@ -12,6 +12,10 @@ mod crash_workload;
 mod damage_kit;
 mod doubt;
 mod flipping;
+#[cfg(shuttle)]
+mod interleaved;
+#[cfg(shuttle)]
+mod interleaved_storage;
 mod lock_rot;
 mod model;
 mod reading;
