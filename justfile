@@ -12,6 +12,14 @@ check:
 test *ARGS:
     cargo test --workspace --all-features {{ARGS}}
 
+# The reliability lab: checks, cases, failures, time. `just lab --list`; docs/lab.md is the manual.
+lab *ARGS:
+    cargo run --quiet -p taffrail-lab -- {{ARGS}}
+
+# The lab at its long sizes: hours.
+soak *ARGS:
+    cargo run --quiet -p taffrail-lab -- --soak {{ARGS}}
+
 # The simulated machine's tests, on one seed.
 sim SEED:
     TAFFRAIL_SIM_SEED={{SEED}} cargo test --workspace --all-features sim -- --nocapture

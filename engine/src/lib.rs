@@ -15,6 +15,9 @@ pub mod fold;
 #[cfg(feature = "tokio")]
 mod handle;
 pub mod import;
+#[cfg(test)]
+#[path = "../../lab/lab_result.rs"]
+mod lab_result;
 mod log;
 pub mod nearest;
 pub mod plan;

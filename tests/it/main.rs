@@ -15,6 +15,8 @@ mod imports;
 mod imports_fold;
 mod interrupts;
 mod kit;
+#[path = "../../lab/lab_result.rs"]
+mod lab_result;
 mod mounts;
 mod processes;
 mod reading_only;

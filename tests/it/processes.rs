@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::kit::{Directory, answer, dump, run, spawn};
+use crate::lab_result::tell;
 
 const WRITERS: usize = 4;
 const APPENDS: usize = 5_000;
@@ -106,6 +107,11 @@ fn count_acknowledged(data: &str) -> usize {
 
 #[test]
 fn many_writers_share_a_store_and_one_of_them_dies_again_and_again() {
+    tell("many-writers", &["P1", "P2"], || (share_a_store(), vec![("processes", WRITERS as u64)]));
+}
+
+/// How many events were appended.
+fn share_a_store() -> u64 {
     let directory = Directory::new("many");
     let store = directory.store();
     let acknowledged = std::thread::scope(|scope| {
@@ -125,10 +131,16 @@ fn many_writers_share_a_store_and_one_of_them_dies_again_and_again() {
     assert!(acknowledged.iter().all(|number| of_killed.contains(&(*number as u64))), "acknowledged, and lost");
     let verified = run(&store, &["log", "verify"], "");
     assert_eq!(verified.exit, Some(0), "{}", verified.data);
+    events.len() as u64
 }
 
 #[test]
 fn readers_beside_writers_never_see_damage() {
+    tell("readers-beside-writers", &["P4", "P9"], || (read_beside_writers(), vec![]));
+}
+
+/// How often the whole log was read meanwhile.
+fn read_beside_writers() -> u64 {
     let directory = Directory::new("beside");
     let store = directory.store();
     let first = run(&store, &["log", "append", "--create"], &line(9, 0));
@@ -150,5 +162,6 @@ fn readers_beside_writers_never_see_damage() {
             rounds += 1;
         }
         assert!(rounds > 0);
-    });
+        rounds
+    })
 }

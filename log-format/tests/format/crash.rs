@@ -1,6 +1,7 @@
 //! Crashes and rot at the end of the last segment, by the hundred thousand, judged by [`scan_tail`].
 
 use crate::image::{FIRST, Image, SECTOR, header, seq};
+use crate::lab_result::tell;
 use crate::random::Random;
 use std::collections::BTreeSet;
 use taffrail_log_format::{Gaps, Kind, Scanner, Seq, TailScan, Verdict, scan_tail};
@@ -144,6 +145,22 @@ fn check_rot(seed: u64, case: &Case, file: &mut [u8], at: usize, bit: usize, cou
 
 #[test]
 fn no_crash_is_refused_nothing_acknowledged_is_lost_and_no_rot_is_taken_for_a_tear() {
+    tell("tail-rule", &["P1", "P4", "P5", "P6"], || {
+        let counts = crashes_and_rot();
+        let figures = vec![
+            ("crash_states", counts.crashes.into()),
+            ("acknowledged_lost", 0),
+            ("false_truncations", 0),
+            ("false_refusals", 0),
+            ("torn", counts.torn.into()),
+            ("rot", counts.rot.into()),
+        ];
+        ((counts.crashes + counts.rot).into(), figures)
+    });
+}
+
+/// Crash images and rotten bits; panics at the first wrong verdict.
+fn crashes_and_rot() -> Counts {
     let mut counts = Counts::default();
     for seed in 0..14_000 {
         let random = &mut Random(seed);
@@ -155,10 +172,10 @@ fn no_crash_is_refused_nothing_acknowledged_is_lost_and_no_rot_is_taken_for_a_te
             check_rot(seed, &case, &mut file, at, random.below(8), &mut counts);
         }
     }
-    println!("{counts:?}");
     assert_eq!(counts.crashes + counts.rot, 224_000);
     assert!(counts.ends > 5_000 && counts.torn > 50_000, "{counts:?}");
     assert!(counts.rot_damaged > 30_000 && counts.rot_ambiguous > 10_000, "{counts:?}");
+    counts
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod crash;
 mod flips;
 mod golden;
 mod image;
+#[path = "../../../lab/lab_result.rs"]
+mod lab_result;
 mod masks;
 mod random;
 mod surgery;

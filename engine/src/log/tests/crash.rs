@@ -6,6 +6,7 @@
 use super::crash_oracle::{Promise, Violation};
 use super::crash_states::{Counts, check, examine, examine_crashing_recovery, images, promise_after_cut};
 use super::crash_workload::{Case, Random, World};
+use crate::lab_result::tell;
 use crate::storage::{Fault, SimDisk};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -120,6 +121,25 @@ fn until(states: u64, first_seed: u64) -> Result<Counts, String> {
 
 #[test]
 fn sim_no_crash_loses_what_was_acknowledged_or_makes_a_store_unusable() {
+    tell("crash-states", &["P1", "P2", "P4", "P5", "P6", "P7"], || {
+        let counts = examine_states();
+        let figures = vec![
+            ("crash_states", counts.states),
+            ("acknowledged_lost", 0),
+            ("false_truncations", 0),
+            ("false_refusals", 0),
+            ("workloads", counts.cases),
+            ("crash_points", counts.crash_points),
+            ("crashes_in_recovery", counts.crashes_in_recovery),
+            ("torn_tails", counts.torn_tails),
+            ("appends_afterwards", counts.appends_after),
+        ];
+        (counts.states, figures)
+    });
+}
+
+/// Examines one seed, or as many states as are wanted; panics at the first finding.
+fn examine_states() -> Counts {
     let result = match number_from_environment("TAFFRAIL_SIM_SEED") {
         Some(seed) => {
             let mut counts = Counts::default();
@@ -127,15 +147,5 @@ fn sim_no_crash_loses_what_was_acknowledged_or_makes_a_store_unusable() {
         }
         None => until(number_from_environment("TAFFRAIL_SIM_STATES").unwrap_or(STATES), 1),
     };
-    let counts = result.unwrap_or_else(|found| panic!("{found}"));
-    println!(
-        "crash simulation: {} states of {} crash points in {} workloads, {} crashes in recovery, {} torn tails planned, \
-         {} appends afterwards: 0 lost, 0 false refusals, 0 partial batches",
-        counts.states,
-        counts.crash_points,
-        counts.cases,
-        counts.crashes_in_recovery,
-        counts.torn_tails,
-        counts.appends_after
-    );
+    result.unwrap_or_else(|found| panic!("{found}"))
 }

@@ -5,6 +5,7 @@ use super::crash_oracle::{Outcome, Promise, Violation};
 use super::crash_states::{Counts, check, examine, open, promise_after_cut};
 use super::crash_workload::{Case, Random, World};
 use crate::SyncPolicy;
+use crate::lab_result::tell;
 use crate::storage::{Failure, Fault, SimDisk, Storage};
 
 /// What each call is made to do.
@@ -45,6 +46,21 @@ fn examine_faulty(world: &mut World, random: &mut Random, counts: &mut Counts) -
 
 #[test]
 fn sim_every_call_may_fail_in_every_way() {
+    tell("faults", &["P1", "P2", "P5", "P6"], || {
+        let counts = examine_faults();
+        let figures = vec![
+            ("crash_states", counts.states),
+            ("acknowledged_lost", 0),
+            ("false_truncations", 0),
+            ("false_refusals", 0),
+            ("workloads", counts.cases),
+        ];
+        (counts.faults, figures)
+    });
+}
+
+/// Every call of some workloads, with every fault; panics at the first finding.
+fn examine_faults() -> Counts {
     let mut counts = Counts::default();
     let seed = number_from_environment("TAFFRAIL_SIM_SEED");
     let cases = number_from_environment("TAFFRAIL_SIM_STATES").map_or(4, |states| 1 + states / 75_000);
@@ -66,10 +82,7 @@ fn sim_every_call_may_fail_in_every_way() {
             }
         }
     }
-    println!(
-        "fault simulation: {} faults in {} workloads, {} states: 0 lost, 0 false refusals, 0 partial batches",
-        counts.faults, counts.cases, counts.states
-    );
+    counts
 }
 
 /// Bytes that the files of a disk take.
@@ -83,6 +96,14 @@ fn used_bytes(disk: &SimDisk) -> u64 {
 
 #[test]
 fn sim_a_full_disk_loses_nothing_poisons_nothing_and_is_left_behind() {
+    tell("full-disk", &["P1", "P2", "P5", "P6"], || {
+        let (refused, appended) = fill_disks();
+        (refused + appended, vec![("refused", refused), ("appended_afterwards", appended)])
+    });
+}
+
+/// Appends refused by a full disk, and appended when it was one no more.
+fn fill_disks() -> (u64, u64) {
     let (mut refused, mut appended) = (0, 0);
     for seed in 0..400 {
         let mut case = Case::of(seed);
@@ -117,4 +138,5 @@ fn sim_a_full_disk_loses_nothing_poisons_nothing_and_is_left_behind() {
         check(&world.disk, &world.oracle, Promise::All).unwrap_or_else(|found| panic!("seed {seed}: {found:?}"));
     }
     assert!(refused > 100 && appended > 1000, "{refused} refused, {appended} appended: nothing was tested");
+    (refused as u64, appended as u64)
 }

@@ -1,6 +1,7 @@
 //! Every bit of a log, flipped.
 
 use super::damage_kit::{Intact, Placed, check, intact, kinds, lost, number, ranges, segment_name, store_of, verified};
+use crate::lab_result::tell;
 use crate::storage::{OpenMode, Storage};
 use crate::{Depth, SegmentNumber, Severity, VerifyReport};
 use taffrail_log_format::layout;
@@ -94,17 +95,18 @@ fn judge_other(intact: &VerifyReport, name: &str, offset: u64, report: &VerifyRe
 
 #[test]
 fn flip_every_bit() {
-    flip_every_bit_of(intact(11 << 10, 30), 11 << 10);
+    let _flips = flip_every_bit_of(intact(11 << 10, 30), 11 << 10);
 }
 
 /// The same at twice the length: half a million flips, for the long run.
 #[test]
 #[ignore = "takes about a minute; `cargo test -p taffrail --all-features -- --ignored flip_every`"]
 fn flip_every_bit_of_64_kib() {
-    flip_every_bit_of(intact(20 << 10, 70), 24 << 10);
+    tell("bit-flips", &["P4", "P5"], || (flip_every_bit_of(intact(20 << 10, 70), 24 << 10), vec![]));
 }
 
-fn flip_every_bit_of(mut log: Intact, newest_len_bytes: usize) {
+/// How many bits were flipped.
+fn flip_every_bit_of(mut log: Intact, newest_len_bytes: usize) -> u64 {
     assert_eq!(log.frames.len(), 3);
     // Zeros are written ahead up to 64 KiB; fewer of them serve as well.
     log.files.get_mut(&segment_name(3)).unwrap().truncate(newest_len_bytes);
@@ -128,4 +130,5 @@ fn flip_every_bit_of(mut log: Intact, newest_len_bytes: usize) {
         }
     });
     assert!(log.frames[&number(1)].len() > 10);
+    log.files.values().map(|bytes| bytes.len() as u64 * 8).sum()
 }
