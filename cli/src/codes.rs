@@ -308,6 +308,9 @@ catalogue! {
     T0519 "the second process of a replay failed"
         "`replay --twice` folds in a process of its own as well, to have other hash seeds. That could not be started, or ended without an answer."
         "Run `taffrail replay --json` by hand, and see what it says; without --twice, one process does."
+    T0520 "a compaction would change a state"
+        "What a compaction leaves is folded before anything is put in its place, and a run came to another state than before. Nothing was changed."
+        "Run `taffrail replay --check`: a fold that depends on more than its events is the likely cause."
 }
 
 #[cfg(test)]

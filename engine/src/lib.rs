@@ -7,6 +7,7 @@
 extern crate self as taffrail;
 
 pub mod blob;
+pub mod compact;
 pub mod config;
 mod error;
 pub mod export;

@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::fold::ancestry::parent_of;
+use crate::fold::bases::Bases;
 use crate::fold::codec;
 use crate::fold::event::Recorded;
 use crate::fold::fold::{Fold, Scope};
 use crate::fold::reading::{Reading, Readings, decode};
 use crate::fold::state::{Missing, Standing};
-use crate::{ErrorKind, Kind, Record, Seq};
+use crate::{ErrorKind, Kind, Reader, Record, Seq};
 use std::collections::BTreeMap;
 
 /// Takes the events of a log, in order.
@@ -50,6 +51,7 @@ pub trait Pass {
 /// ```
 pub struct Folding<F: Fold> {
     readings: Readings<F>,
+    bases: Option<Bases<F>>,
     slots: BTreeMap<Option<Seq>, Slot<F>>,
 }
 
@@ -58,6 +60,8 @@ struct Slot<F: Fold> {
     standing: Standing<F>,
     /// The run that it may begin as.
     parent: Option<Seq>,
+    /// The run that it did begin as.
+    inherited: Option<Seq>,
     /// The first event that nobody can tell the meaning of.
     foreign: Option<Error>,
     failure: Option<Error>,
@@ -65,7 +69,7 @@ struct Slot<F: Fold> {
 
 impl<F: Fold> Default for Slot<F> {
     fn default() -> Slot<F> {
-        Slot { standing: Standing::default(), parent: None, foreign: None, failure: None }
+        Slot::at(Standing::default())
     }
 }
 
@@ -82,12 +86,21 @@ impl<F: Fold> Folding<F> {
     /// # Errors
     /// `Invalid` (T0505) where the event type's schema can not be traced.
     pub fn new() -> Result<Folding<F>> {
-        Ok(Folding { readings: Readings::new()?, slots: BTreeMap::new() })
+        Ok(Folding { readings: Readings::new()?, bases: None, slots: BTreeMap::new() })
+    }
+
+    /// A fold that has seen nothing, over a log of which events may have been compacted away: where it comes to such a
+    /// place, it goes on from the first snapshot that makes up for them.
+    ///
+    /// # Errors
+    /// As [`Folding::new`]; as reading.
+    pub fn over(reader: &Reader) -> Result<Folding<F>> {
+        Ok(Folding { bases: Bases::of(reader)?, ..Folding::new()? })
     }
 
     /// Goes on from a state: the events behind it must follow.
     pub fn start_at(&mut self, run: Option<Seq>, standing: Standing<F>) {
-        self.slots.insert(run, Slot { standing, parent: None, foreign: None, failure: None });
+        self.slots.insert(run, Slot::at(standing));
     }
 
     /// Where a run stands, or the store for a fold over it (`None`); `None` where nothing of it has been seen.
@@ -124,6 +137,11 @@ impl<F: Fold> Folding<F> {
         slot.failure.as_ref().or(slot.foreign.as_ref())
     }
 
+    /// The run that a run began as, if it did.
+    pub(crate) fn inherited(&self, run: Option<Seq>) -> Option<Seq> {
+        self.slots.get(&run)?.inherited
+    }
+
     /// The runs that have events of this fold.
     pub(crate) fn runs(&self) -> impl Iterator<Item = Option<Seq>> {
         self.slots.iter().filter(|(_, slot)| slot.concerns()).map(|(run, _)| *run)
@@ -131,20 +149,30 @@ impl<F: Fold> Folding<F> {
 }
 
 impl<F: Fold> Slot<F> {
+    fn at(standing: Standing<F>) -> Slot<F> {
+        Slot { standing, parent: None, inherited: None, foreign: None, failure: None }
+    }
+
     fn concerns(&self) -> bool {
         self.standing.events > 0 || self.failure.is_some()
     }
 
-    /// Moves to an event, noting what should have come before it.
-    fn move_to(&mut self, record: &Record<'_>) {
-        let standing = &mut self.standing;
-        let count = match F::SCOPE {
+    /// How many events should have come before one and have not.
+    fn lacks(&self, record: &Record<'_>) -> u64 {
+        let standing = &self.standing;
+        match F::SCOPE {
             Scope::Run => u64::from(record.revision.saturating_sub(standing.revision.saturating_add(1))),
             Scope::Store => {
                 let due = standing.seq.map_or(1, |seq| seq.get() + 1);
                 record.seq.get().saturating_sub(due)
             }
-        };
+        }
+    }
+
+    /// Moves to an event, noting what should have come before it.
+    fn move_to(&mut self, record: &Record<'_>) {
+        let count = self.lacks(record);
+        let standing = &mut self.standing;
         if count > 0 {
             standing.missing.push(Missing { after: standing.seq, before: record.seq, count });
         }
@@ -161,6 +189,19 @@ impl<F: Fold> Pass for Folding<F> {
             Scope::Store => None,
         };
         let slot = self.slots.entry(key).or_default();
+        if slot.standing.seq.is_some_and(|seq| record.seq <= seq) {
+            // The state was begun at a snapshot that stands behind this event.
+            return Ok(());
+        }
+        if let Some(bases) = &self.bases
+            && slot.lacks(record) > 0
+            && let Some(base) = bases.before(key, slot.standing.seq, record)?
+        {
+            *slot = Slot::at(base);
+            if slot.standing.seq.is_some_and(|seq| record.seq <= seq) {
+                return Ok(());
+            }
+        }
         slot.move_to(record);
         if F::INHERITS && record.kind == Kind::RUN_OPENED {
             slot.parent = parent_of(record);
@@ -206,7 +247,7 @@ impl<F: Fold> Pass for Folding<F> {
                 let events = events.into_iter().map(|data| Recorded { seq, run, revision, time_ns, data });
                 match slot.parent.take() {
                     None => events.for_each(|event| F::apply(&mut slot.standing.state, &event)),
-                    Some(parent) => self.begin(key, parent, events),
+                    Some(parent) => self.begin(record, parent, events)?,
                 }
             }
         }
@@ -217,20 +258,46 @@ impl<F: Fold> Pass for Folding<F> {
 impl<F: Fold> Folding<F> {
     /// Takes a run's first events, behind the state of the run that it began as, if it did; what that one lacks, this one
     /// lacks as well.
-    fn begin(&mut self, run: Option<Seq>, parent: Seq, events: impl Iterator<Item = Recorded<F::Event>>) {
+    fn begin(
+        &mut self,
+        record: &Record<'_>,
+        parent: Seq,
+        events: impl Iterator<Item = Recorded<F::Event>>,
+    ) -> Result<()> {
+        let run = record.run;
         let mut events = events.peekable();
         let from = self.slots.get(&Some(parent));
-        let inherited = from.zip(events.peek()).and_then(|(from, first)| {
+        // The parent's events may have been compacted away, and its state begun behind the fork, or nowhere.
+        let is_past = from.is_some_and(|from| from.standing.seq.is_some_and(|seq| seq > record.seq));
+        let is_incomplete = from.is_some_and(|from| from.standing.is_incomplete());
+        let begins =
+            from.zip(events.peek()).is_some_and(|(from, first)| F::inherit(&from.standing.state, first).is_some());
+        if begins
+            && (is_past || is_incomplete)
+            && let Some(bases) = &self.bases
+            && let Some(base) = bases.at_or_behind(run, record.seq)?
+        {
+            self.slots.insert(run, Slot { inherited: Some(parent), ..Slot::at(base) });
+            return Ok(());
+        }
+        let inherited = from.filter(|_| !is_past).zip(events.peek()).and_then(|(from, first)| {
             let state = F::inherit(&from.standing.state, first)?;
             Some((state, from.standing.missing.clone(), from.failure.clone()))
         });
-        let Some(slot) = self.slots.get_mut(&run) else { return };
+        let Some(slot) = self.slots.get_mut(&run) else { return Ok(()) };
+        if begins && is_past {
+            // What the parent was when it was forked, nothing tells any more.
+            slot.standing.missing.push(Missing { after: None, before: record.seq, count: 1 });
+            slot.inherited = Some(parent);
+        }
         if let Some((state, missing, failure)) = inherited {
+            slot.inherited = Some(parent);
             slot.standing.state = state;
             slot.standing.missing.extend(missing);
             slot.failure = slot.failure.take().or(failure);
         }
         events.for_each(|event| F::apply(&mut slot.standing.state, &event));
+        Ok(())
     }
 }
 

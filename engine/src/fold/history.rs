@@ -96,7 +96,7 @@ impl<'r, F: Fold> History<'r, F> {
         to: Seq,
         mut step: impl FnMut(&Record<'_>, &Standing<F>),
     ) -> Result<Standing<F>> {
-        let mut folding = Folding::<F>::new()?;
+        let mut folding = Folding::<F>::over(self.reader)?;
         let mut applied = start.events;
         // A run's first event may need the events of the run that it began as.
         let mut query = match (start.seq, self.run) {

@@ -5,8 +5,8 @@ use crate::fold::fold::{Fold, Scope};
 use crate::fold::folding::Folding;
 use crate::fold::replay::Replay;
 use crate::fold::snapshots::{SnapshotFinding, Snapshots, check_name};
-use crate::fold::state::Standing;
-use crate::{ErrorKind, Query, Reader, Seq};
+use crate::fold::state::{Missing, Standing};
+use crate::{ErrorKind, GapRange, Query, Reader, Seq};
 
 /// Where a fold may begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,15 +62,38 @@ impl Reader {
         }
         Replay::query(self, query).go(&mut [&mut folding])?;
         let standing = folding.into_standing(run)?;
-        if let Some(first) = standing.missing.first().filter(|missing| missing.after.is_none())
-            && let Some(gap) = self.gaps()?.iter().find(|gap| gap.reason == crate::GapReason::Compacted)
-            && gap.first < first.before
-        {
-            let message = format!("{first}: compacted away, and no snapshot of {} covers them", F::NAME);
-            return Err(Error::new(ErrorKind::Compacted, "T0508", message)
-                .seq(first.before.get())
-                .hint("look in the archive: taffrail store info"));
+        if let Some((missing, gap)) = self.compacted_away(&standing)? {
+            // The originals may still be there: then it is as if nothing had been compacted.
+            if let Some(whole) = self.with_archives()? {
+                return Ok(Loaded { findings, ..whole.state::<F>(run, until, Start::Origin)? });
+            }
+            return Err(is_compacted::<F>(&missing, &gap));
         }
         Ok(Loaded { standing, snapshot, findings })
     }
+
+    /// What a state lacks because a compaction has taken it away, with the absence that says so.
+    pub(crate) fn compacted_away<F: Fold>(&self, standing: &Standing<F>) -> Result<Option<(Missing, GapRange)>> {
+        for missing in &standing.missing {
+            if let Some(gap) = self.compacted_between(missing.after, missing.before)? {
+                return Ok(Some((*missing, gap)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn is_compacted<F: Fold>(missing: &Missing, gap: &GapRange) -> Error {
+    let (digest, place) = (blake3::Hash::from(gap.digest).to_hex(), gap.kept_in.as_str());
+    let place = if place.is_empty() { "dropped".to_owned() } else { format!("moved to {place}, which is not there") };
+    let message = format!(
+        "{missing}: compacted away, and no snapshot of {} covers them; seqs {} to {} were {place}, BLAKE3 {}",
+        F::NAME,
+        gap.first,
+        gap.last,
+        &digest[..16]
+    );
+    Error::new(ErrorKind::Compacted, "T0508", message)
+        .seq(missing.before.get())
+        .hint("put the archive back where it was, or read it in place: taffrail -s DIRECTORY state show")
 }

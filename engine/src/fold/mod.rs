@@ -4,6 +4,7 @@
 //! from process to process.
 
 mod ancestry;
+pub(crate) mod bases;
 mod check;
 mod checkpoint;
 mod codec;
@@ -26,7 +27,7 @@ mod run_api;
 mod schema;
 mod schema_difference;
 mod select;
-mod snapshot;
+pub(crate) mod snapshot;
 mod snapshot_drop;
 mod snapshots;
 mod state;

@@ -7,6 +7,7 @@ use crate::fold::snapshot::{FrameIdentity, MAX_FILE_LEN_BYTES, SnapshotHead, dec
 use crate::fold::state::{Standing, StateDigest, canonical_bytes};
 use crate::storage::{EntryKind, OpenMode, Storage, read_full_at, write_all_at};
 use crate::{ErrorKind, GapReason, Reader, Seq, TypeEntry};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The directory of the snapshots.
@@ -237,7 +238,22 @@ impl Snapshots {
         Ok((None, findings))
     }
 
-    fn usable<F: Fold>(
+    /// All snapshot files of a fold by their names, by run, ascending: after which event, of which version, in which file.
+    /// Of two after one event, that of this version comes first.
+    pub(super) fn by_run<F: Fold>(&self) -> Result<BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>>> {
+        let mut by_run: BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>> = BTreeMap::new();
+        for version in self.versions::<F>()? {
+            let directory = directory_of(F::NAME, version);
+            for name in self.entries(&directory, EntryKind::File)? {
+                let Some((seq, run)) = parse_file_name(&name) else { continue };
+                by_run.entry(run).or_default().push((seq, version, format!("{directory}/{name}")));
+            }
+        }
+        by_run.values_mut().for_each(|files| files.sort_by_key(|(seq, version, _)| (*seq, *version != F::VERSION)));
+        Ok(by_run)
+    }
+
+    pub(super) fn usable<F: Fold>(
         &self,
         reader: &Reader,
         run: Option<Seq>,
@@ -373,4 +389,15 @@ fn file_name(seq: Seq, run: Option<Seq>) -> String {
         None => format!("{seq}.snap"),
         Some(run) => format!("{seq}.run-{run}.snap"),
     }
+}
+
+/// What the name of a snapshot's file tells.
+fn parse_file_name(name: &str) -> Option<(Seq, Option<Seq>)> {
+    let mut parts = name.strip_suffix(".snap")?.split('.');
+    let seq = parts.next()?.parse().ok().and_then(Seq::new)?;
+    let run = match parts.next() {
+        None => None,
+        Some(run) => Some(run.strip_prefix("run-")?.parse().ok().and_then(Seq::new)?),
+    };
+    (name == file_name(seq, run)).then_some((seq, run))
 }

@@ -50,7 +50,7 @@ pub fn each_state<F: Fold>(
     run: Option<Seq>,
     mut take: impl FnMut(StateLine) -> Result<bool>,
 ) -> Result<()> {
-    let mut folding = Folding::<F>::new()?;
+    let mut folding = Folding::<F>::over(reader)?;
     let mut events = reader.events(reader.events_of_fold::<F>(run)?)?;
     let mut applied: BTreeMap<Option<Seq>, u64> = BTreeMap::new();
     while let Some(record) = events.next()? {

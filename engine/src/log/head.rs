@@ -98,7 +98,8 @@ impl Head {
     pub(crate) fn catch_up(&mut self, storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<()> {
         while self.position.segment < end.0 {
             self.finish_sealed()?;
-            self.enter(storage, self.position.segment.next())?;
+            let next = behind(storage, self.position.segment)?;
+            self.enter(storage, next)?;
         }
         if self.position.offset < end.1 {
             self.read_frames(end.1, true)?;
@@ -259,6 +260,18 @@ impl Head {
         let crc = header_bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         self.moved(header, offset, crc);
     }
+}
+
+/// The segment behind another one: the next number, or a higher one that stands for it as well.
+fn behind(storage: &dyn Storage, number: SegmentNumber) -> Result<SegmentNumber> {
+    let next = number.next();
+    let entry = storage.entry(&paths::segment(next));
+    if entry.map_err(|error| Error::io("cannot look for the next segment", error).segment(next))?.is_some() {
+        return Ok(next);
+    }
+    let listing = Listing::read(storage)?;
+    let behind = listing.segments.iter().map(|(other, _)| *other).find(|other| *other > number);
+    Ok(behind.unwrap_or(next))
 }
 
 /// The place before the first frame of a segment.

@@ -1,6 +1,7 @@
 use crate::error::{Error, Result};
 use crate::log::paths;
-use crate::storage::{EntryKind, Storage};
+use crate::log::segment::Segment;
+use crate::storage::{EntryKind, OpenMode, Storage};
 use crate::{ErrorKind, SegmentNumber};
 use std::io;
 
@@ -9,6 +10,8 @@ use std::io;
 pub struct Listing {
     /// Segment numbers with file lengths, ascending.
     pub segments: Vec<(SegmentNumber, u64)>,
+    /// Files of segments that another one stands for: a compaction was interrupted before it removed them.
+    pub superseded: Vec<(SegmentNumber, u64)>,
     /// Other files in the directory of segments.
     pub strays: Vec<String>,
 }
@@ -34,7 +37,19 @@ impl Listing {
             }
         }
         listing.segments.sort_unstable();
+        listing.set_superseded_aside(storage);
         Ok(listing)
+    }
+
+    /// Where a note says that a segment may stand for others, its header decides.
+    fn set_superseded_aside(&mut self, storage: &dyn Storage) {
+        for (first, last) in self.strays.iter().filter_map(|name| paths::stood_for(name)) {
+            let stands = Segment::open(storage, last, OpenMode::Read).is_ok_and(|it| it.header.covers_from <= first);
+            if stands {
+                let is_covered = |entry: &mut (SegmentNumber, u64)| (first..last).contains(&entry.0);
+                self.superseded.extend(self.segments.extract_if(.., is_covered));
+            }
+        }
     }
 
     /// The newest segment.

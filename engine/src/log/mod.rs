@@ -2,7 +2,9 @@
 //!
 //! Nothing here knows what an event means: a payload is bytes.
 
+pub(crate) mod archived;
 mod batch;
+pub(crate) mod compact;
 mod create;
 mod cursor;
 mod damage;

@@ -3,7 +3,6 @@ use crate::log::cursor::Cursor;
 use crate::log::query::Query;
 use crate::log::record::Record;
 use crate::log::segment::Segment;
-use crate::storage::{OpenMode, Storage};
 use crate::{
     ErrorKind, Footer, FooterBuilder, Header, IndexEntry, Kind, SegmentNumber, Seq, TypeEntry, TypeRegistered,
     TypeTable,
@@ -41,11 +40,7 @@ pub(crate) struct OpenSegment {
 }
 
 impl OpenSegment {
-    /// Opens a segment and goes to the last place before which nothing can be wanted.
-    pub(crate) fn open(storage: &dyn Storage, number: SegmentNumber, query: &Query) -> Result<OpenSegment> {
-        OpenSegment::of(Segment::open(storage, number, OpenMode::Read)?, query)
-    }
-
+    /// A segment, at the last place before which nothing can be wanted.
     pub(crate) fn of(segment: Segment, query: &Query) -> Result<OpenSegment> {
         let footer = segment.footer()?.map(|(_, footer)| footer);
         let header = &segment.header;

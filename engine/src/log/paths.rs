@@ -21,6 +21,25 @@ pub(crate) const SEGMENTS: &str = "segments";
 /// The directory of bytes that were taken out of the log.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
+/// The directory of originals that compactions have replaced.
+pub(crate) const ARCHIVE: &str = "archive";
+/// Kernel lock of whoever works on the archives.
+pub(crate) const ARCHIVE_LOCK: &str = "archive/LOCK";
+/// What says, in an archive, what it is.
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// The note that the last of these segments stands for all of them, if its header says so.
+pub(crate) fn stands_for(first: SegmentNumber, last: SegmentNumber) -> String {
+    format!("{SEGMENTS}/{:010}-{:010}.stands", first.get(), last.get())
+}
+
+/// The segments that the name of such a note tells of.
+pub(crate) fn stood_for(name: &str) -> Option<(SegmentNumber, SegmentNumber)> {
+    let (first, last) = name.strip_suffix(".stands")?.split_once('-')?;
+    let number = |digits: &str| digits.parse().ok().and_then(SegmentNumber::new);
+    Some((number(first)?, number(last)?)).filter(|(first, last)| first < last)
+}
+
 /// A segment's file.
 pub(crate) fn segment(number: SegmentNumber) -> String {
     format!("{SEGMENTS}/{}", number.file_name())

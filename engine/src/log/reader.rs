@@ -8,7 +8,7 @@ use crate::log::segment::Segment;
 use crate::log::watermark;
 use crate::storage::{Disk, OpenMode, Storage, StorageFile};
 use crate::{ErrorKind, GapRange, Kind, LogId, RunOpened, SegmentNumber, Seq, TypeEntry, TypeRegistered, TypeTable};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct RunSummary {
 ///
 /// Acknowledged events are read, or an error says which can not be; a frame above the durable head that is not complete
 /// ends the log for now. Never judges a tail: that is recovery's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader {
     pub(crate) source: Source,
     pub(crate) segments: Vec<SegmentNumber>,
@@ -44,6 +44,8 @@ pub struct Reader {
 pub(crate) enum Source {
     /// A store.
     Store(Arc<dyn Storage>),
+    /// A store, some segments of which are read from other files of it.
+    Elsewhere(Arc<dyn Storage>, Arc<BTreeMap<SegmentNumber, String>>),
     /// One segment's file, on its own.
     Lone(Segment),
 }
@@ -51,15 +53,26 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn open(&self, number: SegmentNumber, query: &Query) -> Result<OpenSegment> {
         match self {
-            Source::Store(storage) => OpenSegment::open(&**storage, number, query),
             Source::Lone(segment) => OpenSegment::of(segment.clone(), query),
+            Source::Store(_) | Source::Elsewhere(..) => OpenSegment::of(self.segment(number)?, query),
         }
     }
 
     fn segment(&self, number: SegmentNumber) -> Result<Segment> {
         match self {
             Source::Store(storage) => Segment::open(&**storage, number, OpenMode::Read),
+            Source::Elsewhere(storage, files) => match files.get(&number) {
+                Some(file) => Segment::open_at(&**storage, file, number, OpenMode::Read),
+                None => Segment::open(&**storage, number, OpenMode::Read),
+            },
             Source::Lone(segment) => Ok(segment.clone()),
+        }
+    }
+
+    fn storage(&self) -> Option<&Arc<dyn Storage>> {
+        match self {
+            Source::Store(storage) | Source::Elsewhere(storage, _) => Some(storage),
+            Source::Lone(_) => None,
         }
     }
 }
@@ -116,7 +129,7 @@ impl Reader {
     }
 
     fn read_durable(&self) -> Result<u64> {
-        let Source::Store(storage) = &self.source else { return Ok(0) };
+        let Some(storage) = self.source.storage() else { return Ok(0) };
         let mark = watermark::read(&**storage)?.newest.filter(|mark| mark.log_id == self.log_id);
         Ok(mark.map_or(0, |mark| mark.durable))
     }
@@ -178,10 +191,35 @@ impl Reader {
 
     /// The store that is read; `None` for a segment's file on its own.
     pub(crate) fn storage(&self) -> Option<&Arc<dyn Storage>> {
-        match &self.source {
-            Source::Store(storage) => Some(storage),
-            Source::Lone(_) => None,
-        }
+        self.source.storage()
+    }
+
+    /// Whether some segments are read from other files than their own.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self.source, Source::Elsewhere(..))
+    }
+
+    /// The same log, with some segments read from other files of the store; `covered` are not read any more, since one of
+    /// those stands for them.
+    pub(crate) fn with_files(
+        mut self,
+        files: BTreeMap<SegmentNumber, String>,
+        covered: &BTreeSet<SegmentNumber>,
+    ) -> Reader {
+        let Some(storage) = self.source.storage().cloned() else { return self };
+        self.segments.retain(|number| !covered.contains(number));
+        self.segments.extend(files.keys().copied());
+        self.segments.sort_unstable();
+        self.segments.dedup();
+        self.source = Source::Elsewhere(storage, Arc::new(files));
+        self
+    }
+
+    /// The header of one of the segments, and what it records as absent.
+    pub(crate) fn head_of(&self, number: SegmentNumber) -> Result<(crate::SegmentHeader, crate::Gaps)> {
+        let segment = self.source.segment(number)?;
+        let gaps = if segment.header.generation > 0 { segment.gaps()? } else { crate::Gaps::default() };
+        Ok((segment.header, gaps))
     }
 
     /// The recorded absences of all segments, ascending.
@@ -191,7 +229,7 @@ impl Reader {
     pub fn gaps(&self) -> Result<Vec<GapRange>> {
         let mut ranges = Vec::new();
         for number in &self.segments {
-            ranges.extend_from_slice(self.source.segment(*number)?.gaps()?.ranges());
+            ranges.extend_from_slice(self.head_of(*number)?.1.ranges());
         }
         Ok(ranges)
     }

@@ -1,6 +1,7 @@
 //! What opening a store for writing would do to its tail, as a plan; and doing it.
 
 use crate::error::{Error, Result};
+use crate::log::compact::publish;
 use crate::log::listing::{Listing, no_store};
 use crate::log::lock::LockState;
 use crate::log::position::Position;
@@ -118,6 +119,7 @@ impl RecoveryPlan {
                 .remove(&format!("{}/{name}", paths::SEGMENTS))
                 .map_err(|error| Error::io(format_args!("cannot remove {name}"), error))?;
         }
+        publish::finish(storage, &self.listing)?;
         let number = self.segment;
         let file = storage
             .open(&paths::segment(number), OpenMode::Write)

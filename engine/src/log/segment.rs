@@ -22,7 +22,12 @@ impl Segment {
     /// # Errors
     /// `Io`; `Damaged` where both header blocks are bad or belong to another place; `Incompatible`.
     pub(crate) fn open(storage: &dyn Storage, number: SegmentNumber, mode: OpenMode) -> Result<Segment> {
-        let file = match storage.open(&paths::segment(number), mode) {
+        Segment::open_at(storage, &paths::segment(number), number, mode)
+    }
+
+    /// The same, for a file elsewhere in the store.
+    pub(crate) fn open_at(storage: &dyn Storage, path: &str, number: SegmentNumber, mode: OpenMode) -> Result<Segment> {
+        let file = match storage.open(path, mode) {
             Ok(file) => file,
             Err(error) => return Err(Error::io(format_args!("cannot open segment {number}"), error).segment(number)),
         };

@@ -69,8 +69,10 @@ impl Survey {
         if listing.segments.is_empty() && slots.newest.is_none() {
             return Err(no_store());
         }
-        let mut files = Vec::with_capacity(listing.segments.len());
-        for (name, len_bytes) in listing.segments {
+        let mut names = [listing.segments, listing.superseded].concat();
+        names.sort_unstable();
+        let mut files = Vec::with_capacity(names.len());
+        for (name, len_bytes) in names {
             let file = open(storage, name)?;
             let (header, defects) = read_header(&*file, name)?;
             files.push(SurveyedFile { name, len_bytes, header, defects, role: Role::Member(name) });

@@ -1,12 +1,14 @@
 //! All runs of a log at a glance.
 
 use crate::error::Result;
+use crate::fold::Missing;
+use crate::fold::bases::is_compacted;
 use crate::fold::{Folding, Replay};
 use crate::run::notes::{Notes, RunNotes};
 use crate::run::state::RunState;
 use crate::run::status::{Status, WaitKind};
 use crate::run::{Choice, Finding, Problem, Runs};
-use crate::{Error, Reader, Seq, Standing};
+use crate::{Error, GapRange, Reader, Seq, Standing};
 use serde::Serialize;
 
 /// Votes of an approval.
@@ -91,6 +93,8 @@ pub struct RunOverview {
     /// How many findings there are: of the fold, of the import, of events that are missing or unreadable. What the
     /// source's files say otherwise is found by [`crate::run::show`] alone.
     pub findings: u64,
+    /// Events that were compacted away, and that no snapshot makes up for: what is said here comes from what is left.
+    pub compacted: u64,
 }
 
 /// Every run of the log, by number, in one pass over it.
@@ -98,11 +102,12 @@ pub struct RunOverview {
 /// # Errors
 /// As reading. What is wrong with one run is a finding of that run.
 pub fn overview(reader: &Reader) -> Result<Vec<RunOverview>> {
-    let (mut folding, mut notes) = (Folding::<Runs>::new()?, Notes::default());
+    let (mut folding, mut notes) = (Folding::<Runs>::over(reader)?, Notes::default());
     Replay::of(reader).go(&mut [&mut folding, &mut notes])?;
+    let absences = reader.gaps()?;
     let line = |(run, notes): (&Seq, &RunNotes)| {
         let (standing, failure) = (folding.standing(Some(*run)), folding.failure(Some(*run)));
-        line(*run, notes, standing, failure)
+        line(*run, notes, standing, failure, &absences)
     };
     Ok(notes.runs.iter().map(line).collect())
 }
@@ -113,10 +118,13 @@ pub(super) fn line(
     notes: &RunNotes,
     standing: Option<&Standing<Runs>>,
     failure: Option<&Error>,
+    absences: &[GapRange],
 ) -> RunOverview {
     let known = standing.filter(|standing| standing.events > 0);
     let state = known.map(|standing| &standing.state);
-    let missing = standing.map_or(0, |standing| standing.missing.len() as u64);
+    let all_missing = standing.map_or(&[][..], |standing| &standing.missing);
+    let (compacted, missing): (Vec<&Missing>, Vec<&Missing>) =
+        all_missing.iter().partition(|it| is_compacted(absences, it));
     let of_fold = state.map_or(0, |state| state.finding_count);
     RunOverview {
         run: run.get(),
@@ -127,14 +135,21 @@ pub(super) fn line(
         revision: notes.revision,
         events: known.map_or(notes.events, |standing| standing.events),
         last_time_ns: state.and_then(|state| state.last_time_ns).or(notes.last_time_ns),
-        findings: of_fold + notes.oddity_count + missing + u64::from(failure.is_some()),
+        findings: of_fold + notes.oddity_count + missing.len() as u64 + u64::from(failure.is_some()),
+        compacted: compacted.iter().map(|missing| missing.count).sum(),
     }
 }
 
 /// Everything that [`RunOverview::findings`] counts; long lists are cut.
-pub(super) fn findings(notes: &RunNotes, standing: &Standing<Runs>, failure: Option<&Error>) -> Vec<Finding> {
+pub(super) fn findings(
+    notes: &RunNotes,
+    standing: &Standing<Runs>,
+    failure: Option<&Error>,
+    absences: &[GapRange],
+) -> Vec<Finding> {
     let mut findings = standing.state.findings.clone();
-    let missing = standing.missing.iter().map(|it| Finding::new(Problem::EventsMissing, None, "", it.to_string()));
+    let missing = standing.missing.iter().filter(|it| !is_compacted(absences, it));
+    let missing = missing.map(|it| Finding::new(Problem::EventsMissing, None, "", it.to_string()));
     findings.extend(missing);
     findings.extend(failure.map(|error| Finding::new(Problem::Unreadable, None, "", error.to_string())));
     findings.extend(notes.findings());

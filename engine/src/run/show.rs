@@ -9,7 +9,7 @@ use crate::run::source::{Answer, SourceFiles};
 use crate::run::state::{Parent, RewindMade, RunState, Stretch};
 use crate::run::timeline::{TimelineEvent, Timelines};
 use crate::run::{Runs, Spent};
-use crate::{Reader, Seq, Standing};
+use crate::{GapRange, Reader, Seq, Standing};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,7 +55,7 @@ impl RunReport {
 /// As reading. What is wrong with the run itself is in the report.
 pub fn show(reader: &Reader, run: Seq, most_events: usize) -> Result<(RunState, RunReport)> {
     let (mut folding, mut lines, mut notes) =
-        (Folding::<Runs>::new()?, Folding::<Timelines>::new()?, Notes::with_files());
+        (Folding::<Runs>::over(reader)?, Folding::<Timelines>::over(reader)?, Notes::with_files());
     Replay::of_fold::<Runs>(reader, Some(run))?.go(&mut [&mut folding, &mut lines, &mut notes])?;
     let failure = folding.failure(Some(run)).cloned();
     let standing = folding.standing(Some(run)).cloned().unwrap_or_default();
@@ -68,7 +68,7 @@ pub fn show(reader: &Reader, run: Seq, most_events: usize) -> Result<(RunState, 
         line.subject = standing.state.step_name(&line.subject).to_owned();
     }
     let source = SourceFiles::of(reader, &notes);
-    let report = report(run, &notes, &standing, failure.as_ref(), timeline, &source);
+    let report = report(run, &notes, &standing, failure.as_ref(), timeline, &source, &reader.gaps()?);
     Ok((standing.state, report))
 }
 
@@ -79,13 +79,14 @@ fn report(
     failure: Option<&crate::Error>,
     timeline: VecDeque<TimelineEvent>,
     source: &SourceFiles<'_>,
+    absences: &[GapRange],
 ) -> RunReport {
     let state = &standing.state;
     let skipped = timeline.front().map_or(state.events, |first| first.event - 1);
     let checked = source.check(state);
     RunReport {
         schema: RunReport::SCHEMA,
-        overview: line(run, notes, Some(standing), failure),
+        overview: line(run, notes, Some(standing), failure, absences),
         parent: state.parent.clone(),
         created_ns: state.created.map(|created| created.time_ns),
         spent: state.spent.clone(),
@@ -94,7 +95,7 @@ fn report(
         abandoned: state.abandoned.clone(),
         rewinds: state.rewinds.clone(),
         answers: checked.answers,
-        findings: findings(notes, standing, failure),
+        findings: findings(notes, standing, failure, absences),
         source_findings: checked.findings,
     }
 }

@@ -224,6 +224,13 @@ impl Storage for Disk {
         Ok(rustix::fs::renameat(&from_directory, from_leaf, &to_directory, to_leaf)?)
     }
 
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from_directory, from_leaf) = self.locate(from)?;
+        let (to_directory, to_leaf) = self.locate(to)?;
+        // Without a flag the link itself would be linked, and never what it points at.
+        Ok(rustix::fs::linkat(&from_directory, from_leaf, &to_directory, to_leaf, AtFlags::empty())?)
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let (directory, leaf) = self.locate(name)?;
         Ok(rustix::fs::unlinkat(&directory, leaf, AtFlags::empty())?)

@@ -92,6 +92,13 @@ pub trait Storage: Debug + Send + Sync {
     /// of the directories involved.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
+    /// Gives a file a second name, which must be free: no byte is copied. Durable after [`Storage::sync_dir`] of the
+    /// directory of the new name. `Unsupported` where the storage, or the file system, has no such thing; callers copy then.
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        let _names = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes a file. Durable after [`Storage::sync_dir`].
     fn remove(&self, name: &str) -> io::Result<()>;
 

@@ -1,0 +1,332 @@
+use crate::compact::plan::{CompactionPlan, Originals, SegmentCompaction};
+use crate::error::{Error, Result};
+use crate::fold::{Pass, Replay};
+use crate::log::compact::archive;
+use crate::log::compact::publish::{Replacement, publish};
+use crate::log::compact::rewrite::{Rewritten, Sources, rewrite};
+use crate::log::paths;
+use crate::log::quarantine::ensure_dir;
+use crate::repair::{Applied, Authority};
+use crate::storage::{OpenMode, Storage, StorageFile};
+use crate::{ErrorKind, Journal, Reader, Segment, SegmentNumber, Seq};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+/// What is known of the work when it is told of in the log.
+struct Prepared {
+    replacements: Vec<Replacement>,
+    rewritten: Vec<Rewritten>,
+}
+
+impl CompactionPlan {
+    /// Carries the plan out. New segments are written beside the old ones, folded, and compared with what the plan's pass
+    /// came to; the originals are archived; an operator event tells of it; and only then each new segment is put in its
+    /// place, by one rename, under the store's lock. Safe to be interrupted anywhere: what is left to do is another plan.
+    ///
+    /// `progress` is told of bytes of the old segments that have been worked off, and of those of new ones that have been
+    /// read back.
+    ///
+    /// # Errors
+    /// `Rejected` where the store is not what was planned for, or the authority does not cover the loss; `Diverged` (T0520)
+    /// where what is left does not fold to the same states, and `Io`: nothing was changed then, unless the message says
+    /// otherwise. `Locked`.
+    pub fn apply(
+        &self,
+        storage: &Arc<dyn Storage>,
+        authority: &Authority,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Applied> {
+        self.check(authority)?;
+        let alone = alone(&**storage)?;
+        archive::remove_prepared(&**storage)?;
+        let directory = self.directory(&**storage)?;
+        let prepared = self.prepare(storage, &directory, progress).inspect_err(|_| {
+            // Nothing refers to it yet; what can not be removed now is removed by the next compaction.
+            let _left_for_later = self.clear(&**storage, &directory);
+        })?;
+        let event = self.tell(storage, authority, &directory, &prepared)?;
+        for (place, replacement) in prepared.replacements.iter().enumerate() {
+            let mut check = || if place == 0 { self.check_runs(storage) } else { Ok(()) };
+            publish(storage, authority.lock_timeout_ms, replacement, &mut check)?;
+        }
+        archive::remove_directory(&**storage, &archive::prepared(&directory))?;
+        if self.originals == Originals::Dropped {
+            let _not_empty = storage.remove_dir(&directory);
+        }
+        drop(alone);
+        let went: u64 = prepared.rewritten.iter().map(|rewritten| rewritten.events).sum();
+        let lost = if self.originals == Originals::Dropped { went } else { 0 };
+        Ok(Applied { plan: self.id.clone(), kept_in: self.kept_in(&directory).to_owned(), event, lost })
+    }
+
+    fn check(&self, authority: &Authority) -> Result<()> {
+        let given = authority.plan.as_str();
+        if given.len() < 6 || !self.id.starts_with(given) {
+            return Err(self.stale(&format!("plan {given} is not the one for this store now")));
+        }
+        if authority.accept_loss != self.lost {
+            let message = format!("the plan loses {} events, and {} were accepted", self.lost, authority.accept_loss);
+            return Err(Error::new(ErrorKind::Rejected, "T0402", message)
+                .hint(format!("if that is what you want: --accept-loss {}", self.lost)));
+        }
+        Ok(())
+    }
+
+    fn stale(&self, why: &str) -> Error {
+        Error::new(ErrorKind::Rejected, "T0401", format!("{why}: that is another one than {}", self.name()))
+            .hint("taffrail log compact")
+    }
+
+    /// The plan's directory below `archive/`: its name, or more digits of its id where another plan has that name.
+    fn directory(&self, storage: &dyn Storage) -> Result<String> {
+        let short = archive::directory(self.name());
+        let is_taken = match storage.open(&format!("{short}/{}", paths::MANIFEST), OpenMode::Read) {
+            Ok(file) => !manifest_names(&*file, &self.id)?,
+            Err(_) => false,
+        };
+        Ok(if is_taken { archive::directory(&self.id[..16.min(self.id.len())]) } else { short })
+    }
+
+    fn kept_in<'d>(&self, directory: &'d str) -> &'d str {
+        if self.originals == Originals::Archived { directory } else { "" }
+    }
+
+    /// Writes everything that is new, and proves it.
+    fn prepare(&self, storage: &Arc<dyn Storage>, directory: &str, progress: &mut dyn FnMut(u64)) -> Result<Prepared> {
+        let is_archived = self.originals == Originals::Archived;
+        self.check_space(&**storage)?;
+        self.check_runs(storage)?;
+        archive::make_directories(&**storage, directory, is_archived)?;
+        let mut prepared = Prepared { replacements: Vec::new(), rewritten: Vec::new() };
+        for segment in &self.segments {
+            let (replacement, rewritten) = self.rewrite(&**storage, directory, segment, progress)?;
+            prepared.replacements.push(replacement);
+            prepared.rewritten.push(rewritten);
+        }
+        self.prove(storage, &prepared, progress)?;
+        if is_archived {
+            let reader = Reader::open_on(Arc::clone(storage))?;
+            let archived = self.segments.iter().flat_map(|segment| &segment.segments);
+            let archived: BTreeSet<SegmentNumber> = archived.filter_map(|number| SegmentNumber::new(*number)).collect();
+            archive::stand_ins(&**storage, directory, reader.segments(), &archived)?;
+            let manifest = serde_json::to_vec_pretty(&self.manifest(directory, &prepared)).unwrap_or_default();
+            archive::write_file(&**storage, &format!("{directory}/{}", paths::MANIFEST), &manifest)?;
+        }
+        archive::sync(&**storage, directory, is_archived)?;
+        Ok(prepared)
+    }
+
+    fn check_space(&self, storage: &dyn Storage) -> Result<()> {
+        let needed = self.bytes_peak.saturating_sub(self.bytes_now);
+        let free = storage.free_bytes().map_err(|error| Error::io("cannot ask for free space", error))?;
+        if let Some(free) = free.filter(|free| *free < needed) {
+            let full = io::Error::new(io::ErrorKind::StorageFull, format!("{needed} bytes needed, {free} free"));
+            return Err(Error::io("not enough space for the new segments and the archive", full));
+        }
+        Ok(())
+    }
+
+    /// Whether the runs stand where the plan saw them.
+    fn check_runs(&self, storage: &Arc<dyn Storage>) -> Result<()> {
+        let runs = Reader::open_on(Arc::clone(storage))?.runs()?;
+        for planned in &self.runs {
+            let now = Seq::new(planned.run).and_then(|run| runs.get(&run)).map(|run| run.revision);
+            if now != Some(planned.revision) {
+                let name = planned.name.clone().unwrap_or_else(|| format!("#{}", planned.run));
+                return Err(self.stale(&format!("run {name:?} has changed since the plan was made")));
+            }
+        }
+        Ok(())
+    }
+
+    fn rewrite(
+        &self,
+        storage: &dyn Storage,
+        directory: &str,
+        planned: &SegmentCompaction,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Replacement, Rewritten)> {
+        let mut sources = Vec::new();
+        let mut present = Vec::new();
+        let mut copies: Vec<Option<Box<dyn StorageFile>>> = Vec::new();
+        for (place, number) in planned.segments.iter().enumerate() {
+            let Some(number) = SegmentNumber::new(*number) else { continue };
+            let source = Segment::open(storage, number, OpenMode::Read)?;
+            let len = source.file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error))?;
+            let expected = (planned.generations.get(place), planned.lens_bytes.get(place));
+            if expected != (Some(&source.header.generation), Some(&len)) {
+                return Err(self.stale(&format!("segment {number} has been rewritten since the plan was made")));
+            }
+            copies.push(self.keep(storage, directory, number)?);
+            present.push((number, source.header.generation, len));
+            sources.push(source);
+        }
+        let Some((number, ..)) = present.last().copied() else {
+            return Err(Error::new(ErrorKind::Invalid, "T0190", "a plan names no segment"));
+        };
+        let file = format!("{}/{}", archive::prepared(directory), number.file_name());
+        let target = archive::create(storage, &file)?;
+        let going = self.going();
+        let sources = Sources { segments: &sources, going: &going, kept_in: self.kept_in(directory) };
+        let rewritten = rewrite(&sources, &*target, &copies, progress)?;
+        Ok((Replacement { prepared: file, present }, rewritten))
+    }
+
+    /// Keeps an original: by a second name, or by the file that is returned, into which it is to be copied.
+    fn keep(
+        &self,
+        storage: &dyn Storage,
+        directory: &str,
+        number: SegmentNumber,
+    ) -> Result<Option<Box<dyn StorageFile>>> {
+        if self.originals == Originals::Dropped {
+            return Ok(None);
+        }
+        let to = archive::segment_in(directory, number);
+        if archive::link(storage, &paths::segment(number), &to)? {
+            return Ok(None);
+        }
+        archive::create(storage, &to).map(Some)
+    }
+
+    /// Folds what there will be, and compares it with what the plan's pass came to.
+    fn prove(&self, storage: &Arc<dyn Storage>, prepared: &Prepared, progress: &mut dyn FnMut(u64)) -> Result<()> {
+        let mut files = BTreeMap::new();
+        let mut covered = BTreeSet::new();
+        for replacement in &prepared.replacements {
+            covered.extend(replacement.present.iter().map(|(number, ..)| *number));
+            if let Some((number, ..)) = replacement.present.last() {
+                files.insert(*number, replacement.prepared.clone());
+            }
+        }
+        let reader = Reader::open_on(Arc::clone(storage))?.with_files(files, &covered);
+        let mut provers = Vec::new();
+        for fold in self.proof.folds.iter() {
+            provers.push((fold.name, fold.begin(&reader, BTreeMap::new())?));
+        }
+        let mut counting = Counting { progress };
+        let mut passes: Vec<&mut dyn Pass> = vec![&mut counting];
+        passes.extend(provers.iter_mut().map(|(_, prover)| &mut **prover as &mut dyn Pass));
+        if let Some(until) = self.proof.until {
+            Replay::of(&reader).until(until).go(&mut passes)?;
+        }
+        let uncovered: BTreeSet<Option<Seq>> =
+            self.runs.iter().filter(|run| !run.is_covered).map(|run| Seq::new(run.run)).collect();
+        let mut after = BTreeMap::new();
+        for (name, prover) in &provers {
+            for (run, outcome) in prover.outcomes()? {
+                after.insert((*name, run), (outcome.digest, outcome.events));
+            }
+        }
+        for ((fold, run), state) in self.proof.states.iter().filter(|((_, run), _)| !uncovered.contains(run)) {
+            if after.get(&(fold, *run)) != Some(state) {
+                let whose = run.map_or_else(|| "the store".to_owned(), |run| format!("run #{run}"));
+                let message =
+                    format!("without these events the state of {fold} of {whose} is another one: nothing was changed");
+                return Err(Error::new(ErrorKind::Diverged, "T0520", message).hint("taffrail replay --check"));
+            }
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, directory: &str, prepared: &Prepared) -> serde_json::Value {
+        let mut originals = Vec::new();
+        for (planned, rewritten) in self.segments.iter().zip(&prepared.rewritten) {
+            for (place, number) in planned.segments.iter().enumerate() {
+                let digest =
+                    rewritten.originals.get(place).map(|digest| blake3::Hash::from(*digest).to_hex().to_string());
+                originals.push(json!({
+                    "segment": number,
+                    "generation": planned.generations.get(place),
+                    "file": SegmentNumber::new(*number).map(paths::segment),
+                    "len_bytes": planned.lens_bytes.get(place),
+                    "blake3": digest,
+                }));
+            }
+        }
+        json!({
+            "schema": "taffrail.archive/1", "plan": self.id, "log_id": self.log_id, "archive": directory,
+            "segments": originals,
+        })
+    }
+
+    /// The operator event. It comes before the first segment is put in its place: an undo of it finds the originals of
+    /// whatever has been replaced.
+    fn tell(
+        &self,
+        storage: &Arc<dyn Storage>,
+        authority: &Authority,
+        directory: &str,
+        prepared: &Prepared,
+    ) -> Result<u64> {
+        let journal = Journal::options().lock_timeout_ms(authority.lock_timeout_ms).open_on(Arc::clone(storage))?;
+        let replaced: Vec<serde_json::Value> = self
+            .segments
+            .iter()
+            .zip(&prepared.rewritten)
+            .map(|(planned, rewritten)| {
+                json!({
+                    "segments": planned.segments, "generations": planned.generations,
+                    "events": rewritten.events, "bytes": rewritten.bytes, "ranges": rewritten.ranges,
+                })
+            })
+            .collect();
+        let detail = json!({
+            "choice": self.choice, "originals": self.originals, "kept_in": self.kept_in(directory),
+            "compacted": replaced, "runs": self.runs.len(),
+        });
+        authority.tell(journal, "compact", &self.id, &detail)
+    }
+
+    fn clear(&self, storage: &dyn Storage, directory: &str) -> Result<()> {
+        archive::remove_directory(storage, &archive::prepared(directory))?;
+        archive::remove_if_there(storage, &format!("{directory}/{}", paths::MANIFEST))?;
+        archive::remove_directory(storage, &format!("{directory}/{}", paths::SEGMENTS))?;
+        archive::remove_directory(storage, directory)
+    }
+}
+
+/// Tells of bytes that are read back.
+struct Counting<'a> {
+    progress: &'a mut dyn FnMut(u64),
+}
+
+impl Pass for Counting<'_> {
+    fn take(&mut self, record: &crate::Record<'_>) -> Result<()> {
+        (self.progress)(record.frame_len);
+        Ok(())
+    }
+}
+
+/// Keeps other compactions, undos and removals of archives away while this is held. Writers are not concerned.
+pub(crate) fn alone(storage: &dyn Storage) -> Result<Box<dyn StorageFile>> {
+    ensure_dir(storage, paths::ARCHIVE)?;
+    let io_error = |error| Error::io(format_args!("cannot open {}", paths::ARCHIVE_LOCK), error);
+    let file = match storage.open(paths::ARCHIVE_LOCK, OpenMode::Write) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match storage.open(paths::ARCHIVE_LOCK, OpenMode::CreateNew) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    storage.open(paths::ARCHIVE_LOCK, OpenMode::Write)
+                }
+                other => other,
+            }
+        }
+        other => other,
+    };
+    let file = file.map_err(io_error)?;
+    if file.try_lock().map_err(io_error)? {
+        return Ok(file);
+    }
+    Err(Error::new(ErrorKind::Locked, "T0311", "another process is compacting this store")
+        .hint("wait for the other process"))
+}
+
+fn manifest_names(file: &dyn StorageFile, id: &str) -> Result<bool> {
+    let len = file.len_bytes().map_err(|error| Error::io("cannot read a manifest", error))?;
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0).min(1 << 24)];
+    crate::storage::read_full_at(file, 0, &mut bytes).map_err(|error| Error::io("cannot read a manifest", error))?;
+    let manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Ok(manifest["plan"] == id)
+}

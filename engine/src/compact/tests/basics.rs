@@ -1,0 +1,204 @@
+//! What is there before a compaction, and what is there after it.
+
+use super::kit::{
+    Sum, authority, change, compact, events, finished, options, plan, prefix, reader, snapshots, states, ticks,
+    whole_run,
+};
+use crate::compact::Originals;
+use crate::fold::{Start, check};
+use crate::run::{Change, Content, Runs, overview};
+use crate::storage::{Memory, Storage};
+use crate::{Depth, ErrorKind, Expect, GapReason, Severity, VerifyOptions, verify};
+use std::sync::Arc;
+
+/// Three runs that have ended and one that goes on, in many segments.
+fn store() -> Arc<dyn Storage> {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    for part in 0..4 {
+        ticks(&journal, "open", part * 12..part * 12 + 12);
+        whole_run(&journal, &format!("ended-{part}"), part * 18..part * 18 + 18);
+    }
+    ticks(&journal, "open", 200..230);
+    journal.close().unwrap();
+    storage
+}
+
+fn is_clean(storage: &Arc<dyn Storage>) {
+    let report = verify(&**storage, &VerifyOptions { depth: Depth::Decode }, &mut |_, _| {}).unwrap();
+    assert_eq!((report.severity, report.findings.len()), (Severity::Clean, 0), "{report:#?}");
+}
+
+#[test]
+fn runs_that_have_ended_go_and_everything_else_stays_as_it_is() {
+    let storage = store();
+    let before = events(&reader(&storage));
+    let sums = states::<Sum>(&reader(&storage));
+    let files = storage.list("segments").unwrap();
+    let planned = plan(&storage, &finished(), Originals::Archived);
+    assert_eq!(storage.list("segments").unwrap(), files, "a plan changes nothing");
+    assert!(storage.entry("archive").unwrap().is_none());
+    assert_eq!(planned.runs.len(), 4);
+    assert!(planned.events > 60 && planned.bytes_after_at_most < planned.bytes_now, "{planned:#?}");
+
+    let (plan, applied) = compact(&storage, &finished(), Originals::Archived);
+    assert_eq!((plan.id.clone(), applied.lost), (planned.id, 0));
+    is_clean(&storage);
+
+    // What is left is what was there, without the events that went, and with the one that tells of it.
+    let gone: Vec<u64> = plan.runs.iter().map(|run| run.run).collect();
+    let mut after = events(&reader(&storage));
+    let told = after.pop().unwrap();
+    assert_eq!((told.0, told.3.as_str()), (applied.event, "OperatorAction"));
+    assert_eq!(applied.event, before.len() as u64 + 1, "no seq is issued twice");
+    let newest = reader(&storage).segments().last().copied();
+    let stays = |line: &&super::kit::Line| {
+        let is_of_gone = line.1.is_some_and(|run| gone.contains(&run));
+        let is_last = before.iter().rev().find(|other| other.1 == line.1).is_some_and(|last| last.0 == line.0);
+        let first_of_newest = reader(&storage).head_of(newest.unwrap()).unwrap().0.first_seq.get();
+        !is_of_gone || line.1 == Some(line.0) || is_last || line.0 >= first_of_newest
+    };
+    let expected: Vec<_> = before.iter().filter(stays).cloned().collect();
+    assert_eq!(after, expected);
+    assert_eq!(before.len() - expected.len(), usize::try_from(plan.events).unwrap());
+
+    // Absences are recorded with reason, digest and place.
+    let gaps = reader(&storage).gaps().unwrap();
+    let absent: u64 = gaps.iter().map(|gap| gap.last.get() - gap.first.get() + 1).sum();
+    assert_eq!(absent, plan.events);
+    assert!(gaps.iter().all(|gap| gap.reason == GapReason::Compacted && gap.kept_in == applied.kept_in));
+
+    // The run that stays folds to what it was; names and revisions go on.
+    let open = reader(&storage).find_run("open").unwrap().run;
+    assert_eq!(states::<Sum>(&reader(&storage)).get(&Some(open)), sums.get(&Some(open)));
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    let ended = journal.run("ended-0").unwrap();
+    let revision = before.iter().filter(|line| line.1 == Some(ended.number().get())).count();
+    assert_eq!(ended.revision() as usize, revision);
+    let conflict = ended.append(Expect::Revision(ended.revision() - 1), &[super::kit::Tick(1, String::new())]);
+    assert_eq!(conflict.unwrap_err().kind(), ErrorKind::Conflict);
+    ended.append(Expect::Revision(ended.revision()), &[super::kit::Tick(1, String::new())]).unwrap();
+    journal.close().unwrap();
+    is_clean(&storage);
+}
+
+#[test]
+fn the_state_of_a_run_that_went_comes_from_the_archive_or_is_a_typed_error() {
+    let storage = store();
+    let run = reader(&storage).find_run("ended-1").unwrap().run;
+    let before = states::<Sum>(&reader(&storage))[&Some(run)].0;
+    let (_, applied) = compact(&storage, &finished(), Originals::Archived);
+    let state = reader(&storage).state::<Sum>(Some(run), None, Start::Snapshot).unwrap().standing;
+    assert_eq!((state.digest().unwrap(), state.is_incomplete()), (before, false));
+
+    // The archive is a store: it can be verified, dumped and folded in place.
+    let whole = reader(&storage).with_archives().unwrap().unwrap();
+    assert_eq!(states::<Sum>(&whole)[&Some(run)], (before, true));
+
+    // Moved away, it is told what is missing and where it was.
+    for entry in storage.list(&format!("{}/segments", applied.kept_in)).unwrap() {
+        storage.remove(&format!("{}/segments/{}", applied.kept_in, entry.name)).unwrap();
+    }
+    let error = reader(&storage).state::<Sum>(Some(run), None, Start::Snapshot).unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Compacted, "T0508"), "{error}");
+    assert!(error.message().contains(&applied.kept_in), "{error}");
+    is_clean(&storage);
+}
+
+#[test]
+fn what_lies_before_snapshots_goes_and_every_state_stays() {
+    let storage = store();
+    snapshots(&storage);
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    ticks(&journal, "open", 300..312);
+    change(&journal, "later", Change::Created { process: "p".into(), process_digest: None, inputs: Content::None });
+    journal.close().unwrap();
+    let (sums, runs) = (states::<Sum>(&reader(&storage)), states::<Runs>(&reader(&storage)));
+    let listed = || {
+        let mut listed = overview(&reader(&storage)).unwrap();
+        // Of a run that is not of the run schema, the events that are there are counted.
+        listed.iter_mut().filter(|run| run.status.is_none()).for_each(|run| run.events = 0);
+        listed
+    };
+    let listed_before = listed();
+    let (plan, _) = compact(&storage, &prefix(), Originals::Archived);
+    assert!(plan.runs.iter().all(|run| run.is_covered) && plan.runs.len() == 5, "{plan:#?}");
+    is_clean(&storage);
+    let compacted = reader(&storage);
+    assert_eq!((states::<Sum>(&compacted), states::<Runs>(&compacted)), (sums.clone(), runs));
+    assert_eq!(listed(), listed_before, "run list says the same");
+    for (run, (digest, _)) in sums {
+        let loaded = compacted.state::<Sum>(run, None, Start::Snapshot).unwrap();
+        assert_eq!(loaded.standing.digest().unwrap(), digest);
+    }
+    let report = check::<Sum>(&compacted, None).unwrap();
+    assert!(report.runs.iter().all(|run| run.divergence.is_none() && run.missing.is_empty()), "{report:#?}");
+    // Doing it again does nothing.
+    assert!(super::kit::plan(&storage, &prefix(), Originals::Archived).is_empty());
+}
+
+#[test]
+fn without_a_snapshot_a_run_stays_and_the_plan_says_why() {
+    let storage = store();
+    let planned = plan(&storage, &prefix(), Originals::Archived);
+    assert!(planned.is_empty());
+    assert_eq!(planned.stays.len(), 5);
+    assert!(planned.stays.iter().all(|run| run.why.contains("no snapshot of")), "{:?}", planned.stays);
+}
+
+#[test]
+fn dropping_takes_snapshots_of_every_fold_and_the_exact_loss() {
+    let storage = store();
+    let planned = plan(&storage, &finished(), Originals::Dropped);
+    assert!(planned.is_empty() && planned.stays.len() == 4, "nothing makes up for the events: {planned:#?}");
+    snapshots(&storage);
+    let planned = plan(&storage, &finished(), Originals::Dropped);
+    assert_eq!((planned.lost, planned.runs.len()), (planned.events, 4));
+    let mut wrong = authority(&planned);
+    wrong.accept_loss -= 1;
+    let refused = planned.apply(&storage, &wrong, &mut |_| {}).unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Rejected, "T0402"));
+    let before = states::<Sum>(&reader(&storage));
+    let applied = planned.apply(&storage, &authority(&planned), &mut |_| {}).unwrap();
+    assert_eq!((applied.lost, applied.kept_in.as_str()), (planned.events, ""));
+    is_clean(&storage);
+    assert_eq!(states::<Sum>(&reader(&storage)), before);
+    assert!(reader(&storage).gaps().unwrap().iter().all(|gap| gap.kept_in.is_empty()));
+    assert!(reader(&storage).with_archives().unwrap().is_none());
+}
+
+#[test]
+fn a_plan_is_stale_when_a_run_that_goes_has_changed_and_not_when_another_has() {
+    let storage = store();
+    let first = plan(&storage, &finished(), Originals::Archived);
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    ticks(&journal, "open", 400..406);
+    journal.close().unwrap();
+    assert_eq!(plan(&storage, &finished(), Originals::Archived).id, first.id, "appends elsewhere do not spoil it");
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    ticks(&journal, "ended-2", 1..2);
+    journal.close().unwrap();
+    let before = storage.list("segments").unwrap();
+    let refused = first.apply(&storage, &authority(&first), &mut |_| {}).unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Rejected, "T0401"));
+    assert_eq!(storage.list("segments").unwrap(), before, "nothing was changed");
+    assert_ne!(plan(&storage, &finished(), Originals::Archived).id, first.id);
+}
+
+#[test]
+fn two_compactions_after_each_other_keep_every_original() {
+    let storage = store();
+    let original = events(&reader(&storage));
+    let (first, _) = compact(&storage, &finished(), Originals::Archived);
+    snapshots(&storage);
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    ticks(&journal, "open", 500..530);
+    journal.close().unwrap();
+    let (second, _) = compact(&storage, &prefix(), Originals::Archived);
+    assert!(first.id != second.id && second.runs.iter().any(|run| run.name.as_deref() == Some("open")));
+    is_clean(&storage);
+    let whole = reader(&storage).with_archives().unwrap().unwrap();
+    let all = events(&whole);
+    assert_eq!(all[..original.len()], original, "the archives hold what was there at first");
+    assert!(all.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "and nothing is missing");
+}

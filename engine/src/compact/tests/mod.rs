@@ -1,0 +1,4 @@
+//! Tests of compaction.
+
+mod basics;
+mod kit;

@@ -1,0 +1,85 @@
+//! Reading a log with what compactions have moved to archives.
+
+use crate::error::Result;
+use crate::log::paths;
+use crate::log::reader::Reader;
+use crate::log::segment::Segment;
+use crate::storage::{OpenMode, Storage};
+use crate::{GapRange, GapReason, SegmentHeader, SegmentNumber, Seq};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The originals of one segment, or of those that it stands for: their files, and how often they had been rewritten.
+struct Originals {
+    generation: u32,
+    files: BTreeMap<SegmentNumber, String>,
+}
+
+impl Reader {
+    /// The same log as it was before compactions, as far as the originals are in the store's archives: the segments that
+    /// were compacted are read from there. `None` where there is nothing to add.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn with_archives(&self) -> Result<Option<Reader>> {
+        let Some(storage) = self.storage() else { return Ok(None) };
+        if self.is_elsewhere() || storage.entry(paths::ARCHIVE).ok().flatten().is_none() {
+            return Ok(None);
+        }
+        let mut files = BTreeMap::new();
+        let mut covered = BTreeSet::new();
+        for number in self.segments() {
+            let (header, gaps) = self.head_of(*number)?;
+            let places: BTreeSet<&str> = gaps.ranges().iter().filter_map(archive_of).collect();
+            let found = places.into_iter().filter_map(|place| originals(&**storage, place, &header));
+            if let Some(best) = found.min_by_key(|found| found.generation) {
+                files.extend(best.files);
+                covered.insert(*number);
+            }
+        }
+        Ok(if files.is_empty() { None } else { Some(self.clone().with_files(files, &covered)) })
+    }
+
+    /// The first of the absences between two events that a compaction has made, if one has.
+    pub(crate) fn compacted_between(&self, after: Option<Seq>, before: Seq) -> Result<Option<GapRange>> {
+        let gaps = self.gaps()?;
+        Ok(compacted_between(&gaps, after, before).cloned())
+    }
+}
+
+/// The first of the absences between two events that a compaction has made.
+pub(crate) fn compacted_between(gaps: &[GapRange], after: Option<Seq>, before: Seq) -> Option<&GapRange> {
+    let lies_between = |gap: &&GapRange| gap.first < before && after.is_none_or(|after| gap.last > after);
+    gaps.iter().filter(lies_between).find(|gap| gap.reason == GapReason::Compacted)
+}
+
+/// The directory in which an absence says that its bytes are, where it is one that a compaction makes: what a log says of
+/// paths is not believed further than this.
+pub(crate) fn archive_of(gap: &GapRange) -> Option<&str> {
+    let name = gap.kept_in.strip_prefix(paths::ARCHIVE)?.strip_prefix('/')?;
+    let is_plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (gap.reason == GapReason::Compacted && is_plain).then_some(gap.kept_in.as_str())
+}
+
+/// The files in an archive that a segment was made of. They have to be all of them, and to begin where it begins.
+fn originals(storage: &dyn Storage, archive: &str, header: &SegmentHeader) -> Option<Originals> {
+    let mut files = BTreeMap::new();
+    let mut due = header.covers_from;
+    let mut generation = 0;
+    for entry in storage.list(&format!("{archive}/{}", paths::SEGMENTS)).ok()? {
+        let Some(number) = SegmentNumber::from_file_name(&entry.name) else { continue };
+        if number < header.covers_from || number > header.number {
+            continue;
+        }
+        let file = format!("{archive}/{}", paths::segment(number));
+        let found = Segment::open_at(storage, &file, number, OpenMode::Read).ok()?.header;
+        let begins = due != header.covers_from || found.first_seq == header.first_seq;
+        if found.log_id != header.log_id || found.covers_from != due || !begins || found.generation >= header.generation
+        {
+            return None;
+        }
+        due = number.next();
+        generation = found.generation;
+        files.insert(number, file);
+    }
+    (due == header.number.next()).then_some(Originals { generation, files })
+}
