@@ -6,13 +6,16 @@ use crate::log::compact::publish::{Replacement, publish};
 use crate::log::compact::rewrite::{Rewritten, Sources, rewrite};
 use crate::log::paths;
 use crate::log::quarantine::ensure_dir;
-use crate::repair::{Applied, Authority};
+use crate::plan::{Applied, Authority};
 use crate::storage::{OpenMode, Storage, StorageFile};
 use crate::{ErrorKind, Journal, Reader, Segment, SegmentNumber, Seq};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+
+/// Shows the plan.
+const COMMAND: &str = "taffrail log compact";
 
 /// What is known of the work when it is told of in the log.
 struct Prepared {
@@ -38,7 +41,7 @@ impl CompactionPlan {
         authority: &Authority,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Applied> {
-        self.check(authority)?;
+        authority.covers(&self.id, self.lost, COMMAND)?;
         let alone = alone(&**storage)?;
         archive::remove_prepared(&**storage)?;
         let directory = self.directory(&**storage)?;
@@ -58,25 +61,13 @@ impl CompactionPlan {
         drop(alone);
         let went: u64 = prepared.rewritten.iter().map(|rewritten| rewritten.events).sum();
         let lost = if self.originals == Originals::Dropped { went } else { 0 };
-        Ok(Applied { plan: self.id.clone(), kept_in: self.kept_in(&directory).to_owned(), event, lost })
-    }
-
-    fn check(&self, authority: &Authority) -> Result<()> {
-        let given = authority.plan.as_str();
-        if given.len() < 6 || !self.id.starts_with(given) {
-            return Err(self.stale(&format!("plan {given} is not the one for this store now")));
-        }
-        if authority.accept_loss != self.lost {
-            let message = format!("the plan loses {} events, and {} were accepted", self.lost, authority.accept_loss);
-            return Err(Error::new(ErrorKind::Rejected, "T0402", message)
-                .hint(format!("if that is what you want: --accept-loss {}", self.lost)));
-        }
-        Ok(())
+        let kept_in = (self.originals == Originals::Archived).then_some(directory);
+        Ok(Applied { plan: self.id.clone(), kept_in, event, lost })
     }
 
     fn stale(&self, why: &str) -> Error {
         Error::new(ErrorKind::Rejected, "T0401", format!("{why}: that is another one than {}", self.name()))
-            .hint("taffrail log compact")
+            .hint(COMMAND)
     }
 
     /// The plan's directory below `archive/`: its name, or more digits of its id where another plan has that name.

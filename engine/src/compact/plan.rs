@@ -1,11 +1,12 @@
 use crate::compact::choice::{Choice, Retention};
 use crate::compact::folds::{Folds, Outcome, Proving, Registration, Wanted, statuses};
 use crate::compact::survey::{Limits, Span, Survey};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fold::{Pass, Replay, Scope, Snapshots};
 use crate::log::compact::going::Going;
+use crate::plan::{plan_id, plan_name};
 use crate::storage::{OpenMode, Storage};
-use crate::{ErrorKind, Listing, Reader, Segment, SegmentNumber, Seq, StateDigest};
+use crate::{Listing, Reader, Segment, SegmentNumber, Seq, StateDigest};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -187,10 +188,7 @@ impl CompactionPlan {
     fn covered_id(&self) -> Result<String> {
         let CompactionPlan { log_id, choice, originals, segments, runs, store_before, .. } = self;
         let covered = Covered(log_id, choice, *originals, segments, runs, *store_before);
-        let text = serde_json::to_vec(&covered).map_err(|error| {
-            Error::new(ErrorKind::Invalid, "T0190", format!("the plan can not be written down: {error}"))
-        })?;
-        Ok(blake3::hash(&text).to_hex().to_string())
+        plan_id(&covered)
     }
 
     /// Whether there is nothing to do.
@@ -202,7 +200,7 @@ impl CompactionPlan {
     /// The short name: the first six digits of the id.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.id[..6.min(self.id.len())]
+        plan_name(&self.id)
     }
 
     /// Which events go.

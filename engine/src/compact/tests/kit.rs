@@ -1,7 +1,7 @@
 //! A store with runs in several segments, and ways to look at it.
 
 use crate::compact::{Choice, CompactionPlan, Folds, Originals, Retention};
-use crate::repair::{Applied, Authority};
+use crate::plan::{Applied, Authority};
 use crate::run::{Change, Content, RunEvent, Runs};
 use crate::storage::Storage;
 use crate::{Event, Expect, Fold, Folding, Journal, Options, Query, Reader, Recorded, Replay, Seq, StateDigest};
