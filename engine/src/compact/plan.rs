@@ -108,6 +108,9 @@ pub struct CompactionPlan {
     pub(super) proof: Proof,
 }
 
+/// By fold and run: the state's digest, where it could be worked out, and how many events were applied.
+pub(super) type States = BTreeMap<(&'static str, Option<Seq>), (Option<StateDigest>, u64)>;
+
 /// What the folds came to before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proof {
@@ -115,7 +118,7 @@ pub(super) struct Proof {
     /// The event before which the folds stopped.
     pub(super) until: Option<Seq>,
     /// By fold and run.
-    pub(super) states: BTreeMap<(&'static str, Option<Seq>), (Option<StateDigest>, u64)>,
+    pub(super) states: States,
 }
 
 /// The part of a plan that its id covers.

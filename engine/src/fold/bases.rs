@@ -2,11 +2,10 @@
 
 use crate::error::Result;
 use crate::fold::fold::{Fold, Scope};
-use crate::fold::snapshots::Snapshots;
+use crate::fold::snapshots::{SnapshotFiles, Snapshots};
 use crate::fold::state::{Missing, Standing};
 use crate::log::archived::compacted_between;
 use crate::{GapRange, GapReason, Reader, Record, Seq};
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 /// See the module.
@@ -14,7 +13,7 @@ pub(crate) struct Bases<F: Fold> {
     reader: Reader,
     snapshots: Snapshots,
     /// By run, ascending: after which event, of which version of the fold, in which file.
-    files: BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>>,
+    files: SnapshotFiles,
     absences: Vec<GapRange>,
     _fold: PhantomData<F>,
 }

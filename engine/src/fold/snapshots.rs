@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// The directory of the snapshots.
 const SNAPSHOTS: &str = "snapshots";
 
+/// Snapshot files by run: after which event, of which version of the fold, under which name.
+pub(super) type SnapshotFiles = BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>>;
+
 /// A snapshot that is there and good in itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -240,8 +243,8 @@ impl Snapshots {
 
     /// All snapshot files of a fold by their names, by run, ascending: after which event, of which version, in which file.
     /// Of two after one event, that of this version comes first.
-    pub(super) fn by_run<F: Fold>(&self) -> Result<BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>>> {
-        let mut by_run: BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>> = BTreeMap::new();
+    pub(super) fn by_run<F: Fold>(&self) -> Result<SnapshotFiles> {
+        let mut by_run = SnapshotFiles::new();
         for version in self.versions::<F>()? {
             let directory = directory_of(F::NAME, version);
             for name in self.entries(&directory, EntryKind::File)? {
