@@ -24,13 +24,17 @@ soak *ARGS:
 sim SEED:
     TAFFRAIL_SIM_SEED={{SEED}} cargo test --workspace --all-features sim -- --nocapture
 
-# Every fuzz target, for SECS seconds each.
-fuzz SECS:
-    cd fuzz && for target in $(cargo +nightly fuzz list); do cargo +nightly fuzz run "$target" -- -max_total_time={{SECS}}; done
+# Every fuzz target, for SECS seconds each; needs a nightly compiler and cargo-fuzz.
+fuzz SECS="30":
+    .ci/fuzz {{SECS}}
 
 # Group commit, followers and racing processes in thousands of interleavings.
 interleavings *ARGS:
     .ci/interleavings {{ARGS}}
+
+# The tests of log-format under miri; needs a nightly compiler with miri.
+miri *ARGS:
+    .ci/miri {{ARGS}}
 
 # The log beside the limits of this machine, in one run: `just bench --data DIR append durable`.
 bench *ARGS:

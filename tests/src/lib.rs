@@ -1,0 +1,3 @@
+//! What is shared by tests and fuzzers.
+
+pub mod fuzz;
