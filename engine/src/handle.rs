@@ -114,9 +114,21 @@ fn serve(journal: Journal, requests: &Receiver<Request>) {
             Some(Request::Sync(answer)) => drop(answer.send(journal.sync())),
             Some(Request::Close(answer)) => {
                 drop(answer.send(journal.close()));
-                return;
+                return refuse(requests);
             }
             Some(Request::Append(..)) | None => {}
+        }
+    }
+}
+
+/// What the thread of a closed journal does until the last clone of its handle is gone: whoever still appends gets the
+/// batch back. Ending the thread instead would drop what is in the queue at that moment, batch and all.
+fn refuse(requests: &Receiver<Request>) {
+    while let Ok(request) = requests.recv() {
+        match request {
+            Request::Append(batch, answer) => drop(answer.send(Err(AppendError { error: closed(), batch }))),
+            Request::Sync(answer) => drop(answer.send(Err(closed()))),
+            Request::Close(answer) => drop(answer.send(Err(closed()))),
         }
     }
 }
@@ -244,6 +256,24 @@ mod tests {
         let other = handle.clone();
         handle.close().await.unwrap();
         let refused = other.append(batch("a")).await.unwrap_err();
+        assert_eq!((refused.error.kind(), refused.batch.len()), (ErrorKind::Poisoned, 1));
+    }
+
+    // The bug: the thread answered a close and then ended, and an append that came between the two lay in a queue that
+    // was dropped with it. The append failed as it should, but its batch was gone, although the handle promises it back.
+    // A close that is known while the thread still runs is that moment, held.
+    #[test]
+    fn a_batch_that_comes_after_the_close_is_handed_back_whenever_it_comes() {
+        let (requests, receiver) = channel();
+        let (closing, closed) = oneshot::channel();
+        let (appending, mut appended) = oneshot::channel();
+        requests.send(Request::Close(closing)).unwrap();
+        requests.send(Request::Append(batch("a"), appending)).unwrap();
+        drop(requests);
+        let sim = SimDisk::new(23);
+        serve(Journal::options().create(true).open_on(Arc::new(sim.process(1))).unwrap(), &receiver);
+        closed.blocking_recv().unwrap().unwrap();
+        let refused = appended.try_recv().expect("an answer").unwrap_err();
         assert_eq!((refused.error.kind(), refused.batch.len()), (ErrorKind::Poisoned, 1));
     }
 }
