@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use taffrail::fold::{CheckOptions, check_with};
-use taffrail::run::{Problem, RunOverview, RunReport, RunState, Runs, Status, StepStatus, WaitKind, overview, show};
+use taffrail::run::{
+    Problem, RunOverview, RunReport, RunState, Runs, Shown, Status, StepStatus, WaitKind, overview, show,
+};
 use taffrail::{Reader, Seq};
 
 use crate::imports::{data, import};
@@ -49,7 +51,8 @@ fn fold_all(root: &Path) -> BTreeMap<String, Folded> {
         assert_eq!(lines.len(), 1, "{}", source.display());
         let line = lines.remove(0);
         let run = Seq::new(line.run).expect("a number");
-        let (state, report) = show(&reader, run, usize::MAX).expect("a report");
+        let (state, report) =
+            show(&reader, run, Shown { most_events: usize::MAX, with_given_up: true }).expect("a report");
         for only in [None, Some(run)] {
             let options = CheckOptions { run: only, twice: true, ..CheckOptions::default() };
             let checked = check_with::<Runs>(&reader, &options).expect("a check");

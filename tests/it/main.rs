@@ -9,8 +9,10 @@
 mod bad_input;
 mod command_line;
 mod crashes;
+mod damaged;
 mod demo;
 mod dumping;
+mod going_back;
 mod imports;
 mod imports_fold;
 mod interrupts;

@@ -40,6 +40,7 @@ mod tests;
 mod trace;
 mod upcast;
 
+pub(crate) use ancestry::parent_of;
 pub use check::{CheckOptions, check, check_with};
 pub use checkpoint::{BUILD, CHECKPOINT_EVERY_EVENTS, RecordedCheckpoint};
 #[cfg(test)]

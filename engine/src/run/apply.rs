@@ -103,7 +103,7 @@ impl RunState {
             }
             Change::Forked(forked) => self.fork(at, act.by, forked),
             Change::Rewound(rewound) => self.rewind(at, act.by, rewound),
-            Change::Undone { .. } => self.undo(at),
+            Change::Undone(_) => self.undo(at),
             other => self.enact_record(act, other),
         }
     }

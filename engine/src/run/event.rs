@@ -6,7 +6,7 @@
 
 use crate::fold::{Event, Upcasts};
 use crate::run::content::{Content, Json};
-use crate::run::rewind::{Forked, Rewound};
+use crate::run::rewind::{Forked, Rewound, Undone};
 use crate::run::usage::Usage;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -434,10 +434,7 @@ changes! {
     /// The run went back to a position: what came behind it is not its history any more.
     Rewound(Rewound),
     /// The last close, or else the last rewind, was taken back.
-    Undone {
-        /// Why; may be empty.
-        reason: String,
-    },
+    Undone(Undone),
     /// An event of an imported run that means nothing here.
     Unrecognized {
         /// What the source calls it.

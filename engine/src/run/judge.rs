@@ -70,9 +70,7 @@ pub(super) fn judge(state: &RunState, change: &Change) -> Judged {
         | Change::PolicyTrusted { .. } => record(state, change),
         Change::Rewound(rewound) => judge_lineage::rewound(state, rewound),
         Change::Forked(forked) => judge_lineage::forked(state, forked),
-        Change::Undone { .. } => {
-            check(state.is_closed_last() || state.before_rewind.is_some(), P::NothingToUndo, "", none)
-        }
+        Change::Undone(undone) => judge_lineage::undone(state, undone),
         Change::Unrecognized { event_type, why } => Err(Objection::new(P::Unrecognized, event_type, why.as_str())),
         Change::Created { .. }
         | Change::ProcessAssigned { .. }
@@ -130,7 +128,7 @@ fn life(state: &RunState, change: &Change) -> Judged {
     }
     if state.status.is_terminal() {
         let leads_out = match change {
-            Change::Undone { .. } => true,
+            Change::Undone(_) => true,
             Change::Rewound(_) | Change::Closed { .. } => state.status != Status::Closed,
             // What is only told about a run changes nothing about its end.
             Change::UsageRecorded { .. } | Change::HookDecided { .. } | Change::Noted { .. } => true,

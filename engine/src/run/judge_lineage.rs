@@ -3,9 +3,8 @@
 use crate::run::finding::Problem;
 use crate::run::gate::GateStatus;
 use crate::run::judge::{Judged, check};
-use crate::run::rewind::{Forked, Rewound};
+use crate::run::rewind::{Forked, Rewound, Undone};
 use crate::run::state::RunState;
-use crate::run::step::StepStatus;
 use crate::run::{Moment, Reversibility};
 use std::collections::BTreeSet;
 
@@ -32,9 +31,7 @@ pub(super) fn open_at(state: &RunState, position: u64) -> impl Iterator<Item = (
 
 /// Whether the way in which a step ended may be taken over by another history.
 pub(super) fn can_be_grafted(step: &super::Step) -> bool {
-    let has_result =
-        matches!(step.status, StepStatus::Ok | StepStatus::Error | StepStatus::TimedOut | StepStatus::Interrupted);
-    has_result && step.reversibility.is_repeatable()
+    step.has_result() && step.reversibility.is_repeatable()
 }
 
 /// Approvals that were neither used nor refused at a position.
@@ -46,21 +43,65 @@ pub(super) fn pending_at(state: &RunState, position: u64) -> BTreeSet<&str> {
     state.approvals.iter().filter(|(_, approval)| is_pending(approval)).map(|(name, _)| name.as_str()).collect()
 }
 
-/// Whether work that was under way at a position is dealt with: each effect that ended later is grafted or abandoned.
-fn under_way(state: &RunState, position: u64, grafted: &[String], abandoned: &[String]) -> Judged {
-    let (grafts, gone) = (names(grafted), names(abandoned));
-    differs(grafts.len() == grafted.len() && gone.len() == abandoned.len(), "", "a name stands there twice")?;
+/// Effects that go with the history behind a position: what was requested there, and what ended there and is not kept.
+pub(super) fn dropped<'s>(
+    state: &'s RunState,
+    position: u64,
+    kept: &'s BTreeSet<String>,
+) -> impl Iterator<Item = (&'s str, &'s super::Step)> {
+    let steps = state.steps.iter().map(|(name, step)| (name.as_str(), &**step));
+    steps.filter(move |(name, step)| {
+        step.requested.event > position || (is_behind(step.ended, position) && !kept.contains(*name))
+    })
+}
+
+/// Those of them that have to be made up for, the last one first.
+pub(super) fn compensations(state: &RunState, position: u64, kept: &BTreeSet<String>) -> Vec<String> {
+    let mut due: Vec<_> =
+        dropped(state, position, kept).filter(|(_, step)| step.reversibility == Reversibility::Compensable).collect();
+    due.sort_by_key(|(_, step)| std::cmp::Reverse(step.ended.unwrap_or(step.requested)));
+    due.into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Those of them that nothing makes up for, by name.
+pub(super) fn irreversible(state: &RunState, position: u64, kept: &BTreeSet<String>) -> Vec<String> {
+    dropped(state, position, kept).filter(|(_, step)| step.is_final()).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Whether it is said what was done behind a position, and what was done for good.
+fn consequences(
+    state: &RunState,
+    position: u64,
+    kept: &BTreeSet<String>,
+    due: &[String],
+    acknowledged: &[String],
+) -> Judged {
+    let differing = |said: &[String], is: &[String]| {
+        let differing = names(said).symmetric_difference(&names(is)).next().map(|name| (*name).to_owned());
+        differing.or_else(|| (said != is).then(|| said.first().cloned().unwrap_or_default()))
+    };
+    let made_up = differing(due, &compensations(state, position, kept));
+    let what = "what is to be made up for is every compensable effect behind the position, the last one first";
+    differs(made_up.is_none(), made_up.as_deref().unwrap_or_default(), what)?;
+    let for_good = differing(acknowledged, &irreversible(state, position, kept));
+    let what = "what was done for good behind the position is acknowledged, all of it and nothing else";
+    differs(for_good.is_none(), for_good.as_deref().unwrap_or_default(), what)
+}
+
+/// Whether work that was under way at a position is dealt with: each effect that ended later is grafted, kept or abandoned.
+fn under_way(state: &RunState, position: u64, grafted: &[String], kept: &[String], abandoned: &[String]) -> Judged {
+    let (grafts, keeps, gone) = (names(grafted), names(kept), names(abandoned));
+    let named: BTreeSet<&str> = grafts.iter().chain(&keeps).chain(&gone).copied().collect();
+    differs(named.len() == grafted.len() + kept.len() + abandoned.len(), "", "a name stands there twice")?;
     let open: BTreeSet<&str> = open_at(state, position).map(|(name, _)| name).collect();
-    for name in grafts.union(&gone) {
+    for name in named {
         differs(open.contains(name), name, "it was not open at the position")?;
     }
     for (name, step) in open_at(state, position) {
-        let is_grafted = grafts.contains(name);
-        differs(!(is_grafted && gone.contains(name)), name, "it is both grafted and abandoned")?;
-        let has_result =
-            matches!(step.status, StepStatus::Ok | StepStatus::Error | StepStatus::TimedOut | StepStatus::Interrupted);
-        differs(!is_grafted || (has_result && step.reversibility.is_repeatable()), name, "its result can not be kept")?;
-        differs(step.is_open() || is_grafted || gone.contains(name), name, "it ended behind the position")?;
+        let is_taken_over = grafts.contains(name) || keeps.contains(name);
+        differs(!is_taken_over || step.has_result(), name, "it has no result that could be kept")?;
+        differs(!grafts.contains(name) || can_be_grafted(step), name, "its result can not be kept")?;
+        differs(step.is_open() || is_taken_over || gone.contains(name), name, "it ended behind the position")?;
     }
     Ok(())
 }
@@ -75,19 +116,30 @@ pub(super) fn rewound(state: &RunState, rewound: &Rewound) -> Judged {
     let position = rewound.to;
     let is_there = state.is_in_lineage(position) && position < state.events;
     check(is_there, Problem::NotInLineage, &position.to_string(), String::new)?;
-    under_way(state, position, &rewound.grafted, &rewound.abandoned)?;
+    under_way(state, position, &rewound.grafted, &rewound.kept_effects, &rewound.abandoned)?;
     voids(state, position, &rewound.voided)?;
     for name in &rewound.kept {
         let gate = state.gates.get(name).filter(|gate| is_behind(gate.finished, position));
         let is_kept = gate.is_some_and(|gate| matches!(gate.status, GateStatus::Passed | GateStatus::Failed));
         differs(is_kept, name, "no result of this gate lies behind the position")?;
     }
-    for name in &rewound.compensations {
-        let step = state.steps.get(name).filter(|step| is_behind(step.ended, position));
-        let is_due = step.is_some_and(|step| step.reversibility == Reversibility::Compensable);
-        differs(is_due, name, "nothing behind the position is to be made up for")?;
+    for key in &rewound.kept_values {
+        let is_behind = state.values.get(key).is_some_and(|value| value.at.event > position);
+        differs(is_behind, key, "no such value was looked up behind the position")?;
     }
-    Ok(())
+    consequences(state, position, &rewound.taken_over(), &rewound.compensations, &rewound.acknowledged)
+}
+
+pub(super) fn undone(state: &RunState, undone: &Undone) -> Judged {
+    let (due, acknowledged) = (&undone.compensations, &undone.acknowledged);
+    if state.is_closed_last() {
+        let said = due.first().or(acknowledged.first());
+        return differs(said.is_none(), said.map_or("", |name| name), "taking back a close gives nothing up");
+    }
+    let Some(rewind) = state.rewind_to_undo() else {
+        return check(false, Problem::NothingToUndo, "", String::new);
+    };
+    consequences(state, rewind.at.event, &BTreeSet::new(), due, acknowledged)
 }
 
 /// A fork is judged on the parent's state at the position, which it begins with.

@@ -15,9 +15,10 @@ use crate::run::{ApprovalStatus, Content};
 
 impl RunState {
     pub(super) fn rewind(&mut self, at: Moment, by: &str, rewound: &Rewound) {
-        let before = self.effective();
+        let taken = self.taken_behind(rewound.to);
         self.go_back(rewound.to);
-        self.graft(&before, &rewound.grafted);
+        self.graft(&taken, &rewound.grafted);
+        self.graft(&taken, &rewound.kept_effects);
         self.abandon(at, &rewound.abandoned);
         self.void(at, by, "rewound");
         // Nobody waits for a check that was running: it runs again, unless its result is kept.
@@ -29,8 +30,13 @@ impl RunState {
             }
         }
         for name in &rewound.kept {
-            if let Some(gate) = before.gates.get(name) {
+            if let Some(gate) = taken.gates.get(name) {
                 self.gates.insert(name.clone(), gate.clone());
+            }
+        }
+        for key in &rewound.kept_values {
+            if let Some(value) = taken.values.get(key) {
+                self.values.insert(key.clone(), value.clone());
             }
         }
         self.give_up_events(rewound.to, at.event);
@@ -42,7 +48,7 @@ impl RunState {
             compensations: rewound.compensations.clone(),
             undone: None,
         });
-        self.before_rewind = Some(Box::new(before));
+        self.taken.push(taken);
         self.wait_again();
     }
 
@@ -53,18 +59,25 @@ impl RunState {
             self.turns.push(Turn { at, phase: before });
             return;
         }
-        let Some(before) = self.before_rewind.take() else { return };
-        self.put_back(*before);
-        if let Some(rewind) = self.rewinds.iter_mut().rev().find(|rewind| rewind.undone.is_none()) {
-            rewind.undone = Some(at);
-            let first = rewind.at.event;
-            self.give_up_events(first - 1, at.event);
-        }
+        let Some(place) = self.rewinds.iter().rposition(|rewind| rewind.undone.is_none()) else { return };
+        let (first, to) = (self.rewinds[place].at.event, self.rewinds[place].to);
+        let Some(taken) = self.taken.pop() else { return };
+        self.rewinds[place].undone = Some(at);
+        // Whatever came behind the rewind, and the rewind itself, lies behind the position that it went back to.
+        self.go_back(to);
+        self.put_back(taken);
+        self.give_up_events(first - 1, at.event);
+        self.wait_again();
+    }
+
+    /// The last rewind that was not taken back.
+    pub(super) fn rewind_to_undo(&self) -> Option<&RewindMade> {
+        self.rewinds.iter().rfind(|rewind| rewind.undone.is_none()).filter(|_| !self.taken.is_empty())
     }
 
     /// Whether the run is closed, and was not rewound to that since.
     pub(super) fn is_closed_last(&self) -> bool {
-        let rewound = self.before_rewind.as_ref().and(self.rewinds.iter().rev().find(|rewind| rewind.undone.is_none()));
+        let rewound = self.rewind_to_undo();
         let last = self.turns.last().filter(|turn| matches!(turn.phase, Phase::Closed { .. }));
         last.is_some_and(|closed| rewound.is_none_or(|rewound| rewound.at.event < closed.at.event))
     }

@@ -19,6 +19,7 @@ mod judge_lineage;
 mod lineage;
 mod moment;
 mod notes;
+mod operate;
 mod overview;
 mod plan;
 mod record;
@@ -45,11 +46,17 @@ pub use event::{
 pub use finding::{Finding, Problem};
 pub use gate::{Gate, GateStatus};
 pub use moment::Moment;
+pub(crate) use operate::quoted;
+pub use operate::{
+    ApprovalFate, ClosePlan, Effect, EffectFate, Fate, ForkPlan, GateFate, GateTurn, GivenUp, Hanging, Place,
+    PlannedRun, RewindPlan, RewindRequest, Then, UndoRunPlan, Undoes,
+};
 pub use overview::{RunOverview, Votes, Wait, overview};
+pub use plan::Kept;
 pub use record::{Artifact, ArtifactVersion, Bundle, Process, RecordedValue, Trust, TrustedPolicy};
-pub use rewind::{Forked, Rewound};
+pub use rewind::{Forked, Rewound, Undone};
 pub use runs::{RunCommand, Runs};
-pub use show::{RunReport, seq_of_step, show};
+pub use show::{RunReport, Shown, seq_of_step, show};
 pub use source::Answer;
 pub use state::{Parent, RewindMade, RunState, Stretch};
 pub use status::{Fault, Phase, Status, Turn, WaitKind, Waiting};

@@ -40,6 +40,22 @@ pub(super) fn map_back<T: Rewindable>(map: &mut std::collections::BTreeMap<Strin
     map.retain(|_, entry| entry.go_back(event));
 }
 
+/// Whether going back to an event would change something, or take it away.
+pub(super) fn is_changed<T: Rewindable + Clone + PartialEq>(entry: &T, event: u64) -> bool {
+    let mut back = entry.clone();
+    !back.go_back(event) || back != *entry
+}
+
+/// The entries of a map that going back to an event would change, or take away: as they are.
+pub(super) fn map_changed<K, T>(map: &std::collections::BTreeMap<K, T>, event: u64) -> std::collections::BTreeMap<K, T>
+where
+    K: Clone + Ord,
+    T: Rewindable + Clone + PartialEq,
+{
+    let changed = map.iter().filter(|(_, entry)| is_changed(*entry, event));
+    changed.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+}
+
 /// Takes back a moment that is later than an event.
 pub(super) fn moment_back(moment: &mut Option<Moment>, event: u64) -> bool {
     let is_later = moment.is_some_and(|moment| moment.event > event);

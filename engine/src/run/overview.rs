@@ -5,7 +5,7 @@ use crate::fold::Missing;
 use crate::fold::bases::is_compacted;
 use crate::fold::{Folding, Replay};
 use crate::run::notes::{Notes, RunNotes};
-use crate::run::state::RunState;
+use crate::run::state::{Parent, RunState};
 use crate::run::status::{Status, WaitKind};
 use crate::run::{Choice, Finding, Problem, Runs};
 use crate::{Error, GapRange, Reader, Seq, Standing};
@@ -84,6 +84,10 @@ pub struct RunOverview {
     pub process: String,
     /// What it waits for.
     pub waiting: Vec<Wait>,
+    /// The run that it began as.
+    pub parent: Option<Parent>,
+    /// How many rewinds of it were made and not taken back.
+    pub rewound: u64,
     /// Its revision.
     pub revision: u32,
     /// Its events: those of the run schema, or of any type where it has none of those; hints are not counted.
@@ -132,6 +136,8 @@ pub(super) fn line(
         status: state.map(|state| state.status),
         process: state.and_then(RunState::process).map_or_else(String::new, |process| process.name.clone()),
         waiting: state.map_or_else(Vec::new, Wait::of),
+        parent: state.and_then(|state| state.parent.clone()),
+        rewound: state.map_or(0, |state| state.taken.len() as u64),
         revision: notes.revision,
         events: known.map_or(notes.events, |standing| standing.events),
         last_time_ns: state.and_then(|state| state.last_time_ns).or(notes.last_time_ns),

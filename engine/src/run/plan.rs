@@ -1,11 +1,22 @@
 //! What a rewind, or a fork, to a position has to say.
 
-use crate::run::event::Reversibility;
 use crate::run::gate::Gate;
-use crate::run::judge_lineage::{can_be_grafted, open_at, pending_at};
-use crate::run::rewind::{Forked, Rewound};
+use crate::run::judge_lineage::{can_be_grafted, compensations, irreversible, open_at, pending_at};
+use crate::run::rewind::{Forked, Rewound, Undone};
 use crate::run::state::RunState;
 use crate::run::step::Step;
+use std::collections::BTreeSet;
+
+/// Results behind a position that stay, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Of gates.
+    pub gates: BTreeSet<String>,
+    /// Of effects that were open at the position.
+    pub effects: BTreeSet<String>,
+    /// Values that were looked up.
+    pub values: BTreeSet<String>,
+}
 
 /// Work that was under way at a position, by what becomes of it.
 struct UnderWay {
@@ -18,21 +29,43 @@ impl RunState {
     /// Gates behind the position run again: keeping their results ([`Rewound::kept`]) takes a look at their inputs.
     #[must_use]
     pub fn plan_rewind(&self, to: u64) -> Rewound {
-        let UnderWay { grafted, abandoned } = self.under_way(to);
-        let is_due = |step: &Step| {
-            let is_behind = step.ended.is_some_and(|ended| ended.event > to);
-            is_behind && step.reversibility == Reversibility::Compensable
-        };
-        let mut due: Vec<(&String, &Box<Step>)> = self.steps.iter().filter(|(_, step)| is_due(step)).collect();
-        due.sort_by_key(|(_, step)| std::cmp::Reverse(step.ended));
-        Rewound {
+        self.plan_rewind_keeping(to, &Kept::default())
+    }
+
+    /// The same, with results that stay because somebody says so. Whoever appends it acknowledges what it names as done for
+    /// good ([`Rewound::acknowledged`]).
+    #[must_use]
+    pub fn plan_rewind_keeping(&self, to: u64, kept: &Kept) -> Rewound {
+        let UnderWay { grafted, mut abandoned } = self.under_way(to);
+        let mut kept_effects: Vec<String> = kept.effects.iter().cloned().collect();
+        kept_effects.retain(|name| !grafted.contains(name));
+        abandoned.retain(|name| !kept_effects.contains(name));
+        let mut rewound = Rewound {
             to,
+            kept: kept.gates.iter().cloned().collect(),
+            kept_effects,
+            kept_values: kept.values.iter().cloned().collect(),
             grafted,
             abandoned,
             voided: self.voided(to),
-            compensations: due.into_iter().map(|(name, _)| name.clone()).collect(),
             ..Rewound::default()
+        };
+        let taken_over = rewound.taken_over();
+        rewound.compensations = compensations(self, to, &taken_over);
+        rewound.acknowledged = irreversible(self, to, &taken_over);
+        rewound
+    }
+
+    /// Taking back the last close, or else the last rewind; `None` where there is neither.
+    #[must_use]
+    pub fn plan_undo(&self) -> Option<Undone> {
+        if self.is_closed_last() {
+            return Some(Undone::default());
         }
+        let at = self.rewind_to_undo()?.at.event;
+        let none = BTreeSet::new();
+        let (compensations, acknowledged) = (compensations(self, at, &none), irreversible(self, at, &none));
+        Some(Undone { compensations, acknowledged, ..Undone::default() })
     }
 
     /// A fork of the run of this state and name at a position of its lineage.

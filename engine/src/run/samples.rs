@@ -5,7 +5,7 @@ use crate::run::event::{
     ApprovalRequest, Change, Choice, Decision, EffectRequest, Outcome, Policy, Reversibility, RunEvent, ValueSource,
     Verdict, Vote,
 };
-use crate::run::rewind::{Forked, Rewound};
+use crate::run::rewind::{Forked, Rewound, Undone};
 use crate::run::usage::Usage;
 use serde_json::json;
 
@@ -152,14 +152,22 @@ fn rest() -> Vec<Change> {
         Change::Rewound(Rewound {
             to: 3,
             kept: list(),
+            kept_effects: list(),
+            kept_values: list(),
             grafted: list(),
             abandoned: list(),
             voided: list(),
             compensations: list(),
+            acknowledged: list(),
             reason: "again".into(),
             plan_digest: Some("blake3:07".into()),
         }),
-        Change::Undone { reason: String::new() },
+        Change::Undone(Undone {
+            compensations: list(),
+            acknowledged: list(),
+            reason: String::new(),
+            plan_digest: Some("blake3:08".into()),
+        }),
         Change::Unrecognized { event_type: "NEW_TYPE".into(), why: "unknown".into() },
     ]
 }

@@ -6,7 +6,7 @@ use crate::run::finding::Finding;
 use crate::run::notes::{Notes, RunNotes};
 use crate::run::overview::{RunOverview, findings, line};
 use crate::run::source::{Answer, SourceFiles};
-use crate::run::state::{Parent, RewindMade, RunState, Stretch};
+use crate::run::state::{RewindMade, RunState, Stretch};
 use crate::run::timeline::{TimelineEvent, Timelines};
 use crate::run::{Runs, Spent};
 use crate::{GapRange, Reader, Seq, Standing};
@@ -21,8 +21,6 @@ pub struct RunReport {
     /// As in the overview.
     #[serde(flatten)]
     pub overview: RunOverview,
-    /// The run that it began as.
-    pub parent: Option<Parent>,
     /// When it was created, in nanoseconds since 1970.
     pub created_ns: Option<i64>,
     /// What it has spent.
@@ -31,6 +29,8 @@ pub struct RunReport {
     pub timeline: Vec<TimelineEvent>,
     /// How many events stand before the first of those.
     pub timeline_skipped: u64,
+    /// How many were given up by rewinds, and left out for that.
+    pub timeline_hidden: u64,
     /// Events that are not in its history any more, by ordinals.
     pub abandoned: Vec<Stretch>,
     /// Its rewinds.
@@ -48,12 +48,20 @@ impl RunReport {
     pub const SCHEMA: &'static str = "taffrail.run/1";
 }
 
-/// A run in full: its state, and the report about it. `most_events` bounds the timeline; so does
-/// [`TimelineEvent::MOST_KEPT`].
+/// Which events of a run a report has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// At most so many, the last ones; [`TimelineEvent::MOST_KEPT`] is a limit in any case.
+    pub most_events: usize,
+    /// Those too that rewinds have given up.
+    pub with_given_up: bool,
+}
+
+/// A run in full: its state, and the report about it.
 ///
 /// # Errors
 /// As reading. What is wrong with the run itself is in the report.
-pub fn show(reader: &Reader, run: Seq, most_events: usize) -> Result<(RunState, RunReport)> {
+pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunReport)> {
     let (mut folding, mut lines, mut notes) =
         (Folding::<Runs>::over(reader)?, Folding::<Timelines>::over(reader)?, Notes::with_files());
     Replay::of_fold::<Runs>(reader, Some(run))?.go(&mut [&mut folding, &mut lines, &mut notes])?;
@@ -61,14 +69,20 @@ pub fn show(reader: &Reader, run: Seq, most_events: usize) -> Result<(RunState, 
     let standing = folding.standing(Some(run)).cloned().unwrap_or_default();
     let notes = notes.runs.remove(&run).unwrap_or_default();
     let mut timeline = lines.standing(Some(run)).map(|lines| lines.state.lines.clone()).unwrap_or_default();
-    let before = timeline.len().saturating_sub(most_events);
-    timeline.drain(..before);
+    let kept = timeline.len();
     for line in &mut timeline {
         // The source's own name for a step means nothing to people.
         line.subject = standing.state.step_name(&line.subject).to_owned();
+        line.given_up = !standing.state.is_in_lineage(line.event);
     }
+    timeline.retain(|line| shown.with_given_up || !line.given_up);
+    let hidden = (kept - timeline.len()) as u64;
+    let before = timeline.len().saturating_sub(shown.most_events);
+    timeline.drain(..before);
     let source = SourceFiles::of(reader, &notes);
-    let report = report(run, &notes, &standing, failure.as_ref(), timeline, &source, &reader.gaps()?);
+    let mut report = report(run, &notes, &standing, failure.as_ref(), timeline, &source, &reader.gaps()?);
+    report.timeline_hidden = hidden;
+    report.timeline_skipped = standing.state.events.saturating_sub(hidden + report.timeline.len() as u64);
     Ok((standing.state, report))
 }
 
@@ -82,16 +96,15 @@ fn report(
     absences: &[GapRange],
 ) -> RunReport {
     let state = &standing.state;
-    let skipped = timeline.front().map_or(state.events, |first| first.event - 1);
     let checked = source.check(state);
     RunReport {
         schema: RunReport::SCHEMA,
         overview: line(run, notes, Some(standing), failure, absences),
-        parent: state.parent.clone(),
         created_ns: state.created.map(|created| created.time_ns),
         spent: state.spent.clone(),
         timeline: timeline.into(),
-        timeline_skipped: skipped,
+        timeline_skipped: 0,
+        timeline_hidden: 0,
         abandoned: state.abandoned.clone(),
         rewinds: state.rewinds.clone(),
         answers: checked.answers,
@@ -101,13 +114,14 @@ fn report(
 }
 
 /// The event after which a run's step was about to begin (`before:STEP`), or had ended (`after:STEP`): the one before its
-/// first request, or the last one that ended it. `None` where the run has no such step, where it has not ended, and where
+/// first request, or the last one that ended it, in the history that the run has now. `None` where the run has no such step, where it has not ended, and where
 /// it lies further back than [`TimelineEvent::MOST_KEPT`] events.
 ///
 /// # Errors
 /// As reading.
 pub fn seq_of_step(reader: &Reader, run: Seq, step: &str, after: bool) -> Result<Option<Seq>> {
-    let (_, report) = show(reader, run, TimelineEvent::MOST_KEPT)?;
+    let shown = Shown { most_events: TimelineEvent::MOST_KEPT, with_given_up: false };
+    let (_, report) = show(reader, run, shown)?;
     let mut of_step = report.timeline.iter().filter(|event| event.subject == step);
     let ends = ["EffectResolved", "EffectCancelled", "EffectAbandoned", "GateFinished"];
     let found = if after {

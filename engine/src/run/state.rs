@@ -4,7 +4,7 @@ use crate::run::approval::Approval;
 use crate::run::content::Content;
 use crate::run::finding::{Finding, Problem};
 use crate::run::gate::Gate;
-use crate::run::moment::{Moment, Rewindable, map_back};
+use crate::run::moment::{Moment, Rewindable, is_changed, map_back, map_changed};
 use crate::run::record::{Artifact, Bundle, Process, RecordedValue, TrustedPolicy};
 use crate::run::status::{Fault, Phase, Status, Turn, WaitKind, Waiting};
 use crate::run::step::Step;
@@ -101,8 +101,9 @@ pub struct RunState {
     pub consuming: Option<String>,
     /// The rewinds that were made.
     pub rewinds: Vec<RewindMade>,
-    /// What the last rewind took away, for an undo.
-    pub before_rewind: Option<Box<RunState>>,
+    /// What each rewind that was not taken back took away, the last one last, for undos: only what it changed, and no copy
+    /// of the rest.
+    pub taken: Vec<RunState>,
     /// What is wrong with the history: the first ones.
     pub findings: Vec<Finding>,
     /// How many there are of them.
@@ -185,29 +186,59 @@ impl RunState {
             consumed: BTreeSet::new(),
             consuming: None,
             rewinds: Vec::new(),
-            before_rewind: None,
+            taken: Vec::new(),
             findings: Vec::new(),
             finding_count: 0,
             ..self.clone()
         }
     }
 
-    /// Puts an effective history in the place of this one.
-    pub(super) fn put_back(&mut self, effective: RunState) {
-        let stays = std::mem::take(self);
-        *self = RunState {
-            events: stays.events,
-            parent: stays.parent,
-            last_time_ns: stays.last_time_ns,
-            spent: stays.spent,
-            consumed: stays.consumed,
-            consuming: stays.consuming,
-            rewinds: stays.rewinds,
-            before_rewind: stays.before_rewind,
-            findings: stays.findings,
-            finding_count: stays.finding_count,
-            ..effective
-        };
+    /// What going back to an event of the lineage takes away from the effective history, or changes in it: as it is now.
+    pub(super) fn taken_behind(&self, event: u64) -> RunState {
+        let created = self.created.filter(|created| created.event > event);
+        let is_later = |step: &str| self.steps.get(step).is_none_or(|step| step.requested.event > event);
+        RunState {
+            created,
+            inputs: if created.is_some() { self.inputs.clone() } else { Content::None },
+            processes: self.processes.iter().filter(|process| process.since.event > event).cloned().collect(),
+            turns: self.turns.iter().filter(|turn| turn.at.event > event).cloned().collect(),
+            faults: self.faults.iter().filter(|fault| is_changed(*fault, event)).cloned().collect(),
+            steps: map_changed(&self.steps, event),
+            gates: map_changed(&self.gates, event),
+            approvals: map_changed(&self.approvals, event),
+            values: map_changed(&self.values, event),
+            artifacts: map_changed(&self.artifacts, event),
+            bundles: map_changed(&self.bundles, event),
+            policies: map_changed(&self.policies, event),
+            abandoned: self.abandoned.iter().filter(|stretch| stretch.last > event).copied().collect(),
+            source_ids: {
+                let later = self.source_ids.iter().filter(|(_, step)| is_later(step.as_str()));
+                later.map(|(source_id, step)| (source_id.clone(), step.clone())).collect()
+            },
+            ..RunState::default()
+        }
+    }
+
+    /// Puts back what going back to an event took away, on a state that has gone back to that event.
+    pub(super) fn put_back(&mut self, taken: RunState) {
+        if taken.created.is_some() {
+            (self.created, self.inputs) = (taken.created, taken.inputs);
+        }
+        self.processes.extend(taken.processes);
+        self.turns.extend(taken.turns);
+        if let Some(first) = taken.faults.first().map(|fault| fault.at) {
+            self.faults.retain(|fault| fault.at < first);
+        }
+        self.faults.extend(taken.faults);
+        self.steps.extend(taken.steps);
+        self.gates.extend(taken.gates);
+        self.approvals.extend(taken.approvals);
+        self.values.extend(taken.values);
+        self.artifacts.extend(taken.artifacts);
+        self.bundles.extend(taken.bundles);
+        self.policies.extend(taken.policies);
+        self.abandoned.extend(taken.abandoned);
+        self.source_ids.extend(taken.source_ids);
     }
 
     /// Takes the effective history back to what it was behind an event of it.

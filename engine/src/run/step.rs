@@ -101,6 +101,23 @@ impl Step {
         self.status == StepStatus::Requested
     }
 
+    /// Whether something came of it: it was done, or failed, or nobody knows.
+    #[must_use]
+    pub fn has_result(&self) -> bool {
+        matches!(self.status, StepStatus::Ok | StepStatus::Error | StepStatus::TimedOut | StepStatus::Interrupted)
+    }
+
+    /// Whether nothing makes up for it once it was requested. What nobody has said anything about is taken for the worst,
+    /// but for questions and for the clock: they change nothing.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self.reversibility {
+            Reversibility::Irreversible => true,
+            Reversibility::Unstated => !matches!(self.wait(), Some(WaitKind::Approval | WaitKind::Timer)),
+            Reversibility::Pure | Reversibility::Idempotent | Reversibility::Compensable => false,
+        }
+    }
+
     /// What the run waits for while it is open.
     #[must_use]
     pub fn wait(&self) -> Option<WaitKind> {

@@ -44,7 +44,7 @@ impl RunEvent {
             | Change::Cancelled { .. }
             | Change::Closed { .. }
             | Change::Rewound(_)
-            | Change::Undone { .. } => "",
+            | Change::Undone(_) => "",
         }
     }
 
@@ -60,8 +60,8 @@ impl RunEvent {
             | Change::EffectCancelled { reason, .. }
             | Change::EffectAbandoned { reason, .. }
             | Change::ApprovalRevoked { reason, .. }
-            | Change::ArtifactDropped { reason, .. }
-            | Change::Undone { reason } => reason.clone(),
+            | Change::ArtifactDropped { reason, .. } => reason.clone(),
+            Change::Undone(undone) => undone.reason.clone(),
             Change::Faulted { error } | Change::Failed { error } => error.clone(),
             Change::EffectRequested(request) => join(&[&request.kind, &request.label]),
             Change::EffectResolved { outcome, error, .. } => {

@@ -20,6 +20,8 @@ pub struct TimelineEvent {
     pub actor: String,
     /// The step, gate, approval, artifact or hook that it is about; may be empty.
     pub subject: String,
+    /// Whether it is not in the run's history any more: a rewind, or an undo, has given it up.
+    pub given_up: bool,
     /// What happened, in a few words; may be empty. Like the subject, it may hold any text of the event: escape it.
     pub summary: String,
 }
@@ -62,6 +64,7 @@ impl Fold for Timelines {
             event: timeline.events,
             seq: event.seq.get(),
             time_ns: event.time_ns,
+            given_up: false,
             kind: change.kind().to_owned(),
             actor: actor.clone(),
             subject: event.data.subject().to_owned(),

@@ -25,6 +25,18 @@ impl Usage {
         *self == Usage::default()
     }
 
+    /// What is left of it without another amount.
+    #[must_use]
+    pub(super) fn without(&self, other: &Usage) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens.saturating_sub(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(other.output_tokens),
+            cache_read_tokens: self.cache_read_tokens.saturating_sub(other.cache_read_tokens),
+            cache_write_tokens: self.cache_write_tokens.saturating_sub(other.cache_write_tokens),
+            nano_usd: self.nano_usd.saturating_sub(other.nano_usd),
+        }
+    }
+
     /// Adds another amount. Sums end at the highest number instead of running over.
     pub fn add(&mut self, other: &Usage) {
         for (sum, more) in [

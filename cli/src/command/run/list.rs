@@ -142,7 +142,21 @@ fn name(run: &RunOverview) -> String {
     run.name.clone().unwrap_or_else(|| format!("#{}", run.run))
 }
 
+/// Where a fork comes from, and what has become of the history: `release-42 at event 12; rewound`.
+fn history(run: &RunOverview) -> String {
+    let forked = run.parent.as_ref().map(|parent| format!("{} at event {}", parent.run, human::thousands(parent.at)));
+    let rewound = match run.rewound {
+        0 => None,
+        1 => Some("rewound".to_owned()),
+        times => Some(format!("rewound {} times", human::thousands(times))),
+    };
+    let said: Vec<String> = forked.into_iter().chain(rewound).collect();
+    if said.is_empty() { "-".to_owned() } else { said.join("; ") }
+}
+
 fn print(runs: &[RunOverview], output: &mut Output) -> Result<(), Failure> {
+    // Most stores have neither forks nor rewinds.
+    let has_history = runs.iter().any(|run| run.parent.is_some() || run.rewound > 0);
     let mut table = Table::new(&[
         ("RUN", Align::Left),
         ("STATUS", Align::Left),
@@ -150,6 +164,7 @@ fn print(runs: &[RunOverview], output: &mut Output) -> Result<(), Failure> {
         ("EVENTS", Align::Right),
         ("LAST (UTC)", Align::Left),
         ("FINDINGS", Align::Right),
+        (if has_history { "HISTORY" } else { "" }, Align::Left),
     ]);
     for run in runs {
         table.row([
@@ -159,6 +174,7 @@ fn print(runs: &[RunOverview], output: &mut Output) -> Result<(), Failure> {
             human::thousands(run.events),
             run.last_time_ns.map_or_else(|| "-".to_owned(), human::time),
             if run.findings == 0 { "-".to_owned() } else { human::thousands(run.findings) },
+            if has_history { history(run) } else { String::new() },
         ]);
     }
     output.lines(table.lines())?;

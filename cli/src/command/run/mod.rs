@@ -1,7 +1,13 @@
 //! `taffrail run ...`
 
+pub mod acknowledge;
+pub mod close;
+pub mod fork;
 pub mod list;
+mod plan_text;
+pub mod rewind;
 pub mod show;
+pub mod undo;
 mod waits;
 
 use clap::Subcommand;
@@ -17,6 +23,14 @@ pub enum Run {
     List(list::List),
     /// Show one run: what happened, what it waits for, what it cost, what is wrong with it
     Show(show::Show),
+    /// Take a run back to an earlier place of its history: a plan first
+    Rewind(rewind::Rewind),
+    /// Begin a run as another one was: a plan first
+    Fork(fork::Fork),
+    /// End a run, whatever its state: a plan first
+    Close(close::Close),
+    /// Take back a run's last close, or else its last rewind: a plan first
+    Undo(undo::Undo),
 }
 
 impl Run {
@@ -28,6 +42,10 @@ impl Run {
         match self {
             Self::List(list) => list.run(context),
             Self::Show(show) => show.run(context),
+            Self::Rewind(rewind) => rewind.run(context),
+            Self::Fork(fork) => fork.run(context),
+            Self::Close(close) => close.run(context),
+            Self::Undo(undo) => undo.run(context),
         }
     }
 }

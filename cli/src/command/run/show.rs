@@ -1,7 +1,7 @@
 //! `taffrail run show RUN`
 
 use clap::Args;
-use taffrail::run::{Finding, RunReport, Usage, show};
+use taffrail::run::{Finding, RunReport, Shown, Usage, show};
 
 use super::waits;
 use crate::command::Context;
@@ -28,6 +28,10 @@ pub struct Show {
     /// Show the last COUNT events
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = EVENTS_SHOWN)]
     pub count: usize,
+
+    /// Show the events that rewinds have given up, too
+    #[arg(long)]
+    pub all: bool,
 }
 
 impl Show {
@@ -40,16 +44,17 @@ impl Show {
         let store = Store::locate(context)?;
         let reader = store.reader()?;
         let found = reader.find_run(&self.run).map_err(|error| store.problem_of_run(&self.run, &error))?;
-        let (_, report) = show(&reader, found.run, self.count).map_err(|error| store.problem(&error))?;
+        let shown = Shown { most_events: self.count, with_given_up: self.all };
+        let (_, report) = show(&reader, found.run, shown).map_err(|error| store.problem(&error))?;
         match context.output.format() {
-            Format::Human => print(&report, &store, context.output)?,
+            Format::Human => print(&report, self.all, &store, context.output)?,
             _ => context.output.json(&report)?,
         }
         Ok(Exit::Clean)
     }
 }
 
-fn print(report: &RunReport, store: &Store, output: &mut Output) -> Result<(), Failure> {
+fn print(report: &RunReport, all: bool, store: &Store, output: &mut Output) -> Result<(), Failure> {
     let run = &report.overview;
     let name = run.name.clone().unwrap_or_else(|| format!("#{}", run.run));
     let status = run.status.map_or_else(|| "no events of the run schema".to_owned(), |status| status.to_string());
@@ -62,7 +67,7 @@ fn print(report: &RunReport, store: &Store, output: &mut Output) -> Result<(), F
         rows.push(("process", run.process.clone()));
     }
     rows.extend(
-        report.parent.as_ref().map(|parent| ("forked", format!("from {} at its event {}", parent.run, parent.at))),
+        run.parent.as_ref().map(|parent| ("forked", format!("from {} at its event {}", parent.run, parent.at))),
     );
     rows.extend(report.created_ns.map(|time_ns| ("created", format!("{} UTC", human::time(time_ns)))));
     rows.extend(run.last_time_ns.map(|time_ns| ("last", format!("{} UTC", human::time(time_ns)))));
@@ -88,7 +93,7 @@ fn print(report: &RunReport, store: &Store, output: &mut Output) -> Result<(), F
     for (label, text) in rows {
         output.line(format!("  {label:<8} {text}").as_str())?;
     }
-    timeline(report, &name, store, output)?;
+    timeline(report, all, &name, store, output)?;
     findings("findings", &report.findings, run.findings, output)?;
     findings("the source's files say otherwise", &report.source_findings, report.source_findings.len() as u64, output)
 }
@@ -97,7 +102,7 @@ fn named(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }
 
-fn timeline(report: &RunReport, name: &str, store: &Store, output: &mut Output) -> Result<(), Failure> {
+fn timeline(report: &RunReport, all: bool, name: &str, store: &Store, output: &mut Output) -> Result<(), Failure> {
     if report.timeline.is_empty() {
         return Ok(());
     }
@@ -109,6 +114,7 @@ fn timeline(report: &RunReport, name: &str, store: &Store, output: &mut Output) 
         ("BY", Align::Left),
         ("ABOUT", Align::Left),
         ("WHAT", Align::Left),
+        (if report.timeline.iter().any(|event| event.given_up) { "HISTORY" } else { "" }, Align::Left),
     ]);
     let most = if output.is_terminal() { SUMMARY_ON_TERMINAL } else { usize::MAX };
     for event in &report.timeline {
@@ -119,13 +125,20 @@ fn timeline(report: &RunReport, name: &str, store: &Store, output: &mut Output) 
             named(&event.actor),
             named(&event.subject),
             human::cut(&event.summary, most),
+            if event.given_up { "given up" } else { "" }.to_owned(),
         ]);
     }
     output.lines(table.lines())?;
+    if report.timeline_hidden > 0 {
+        let hidden = human::count(report.timeline_hidden, "event");
+        let command = store.command(&format!("run show {} --all", quoted(name)));
+        output.note(format!("{hidden} given up by rewinds; {command} shows them").as_str());
+    }
     if report.timeline_skipped > 0 {
         let skipped = human::count(report.timeline_skipped, "event");
-        let all = store.command(&format!("run show {} -n {}", quoted(name), report.overview.events));
-        output.note(format!("{skipped} before these; {all} shows all").as_str());
+        let (events, given_up) = (report.overview.events, if all { " --all" } else { "" });
+        let command = store.command(&format!("run show {} -n {events}{given_up}", quoted(name)));
+        output.note(format!("{skipped} before these; {command} shows all").as_str());
     }
     Ok(())
 }
@@ -146,7 +159,7 @@ fn findings(heading: &str, findings: &[Finding], count: u64, output: &mut Output
 }
 
 /// `12,034 tokens in, 2,118 out, 0.0412 USD`
-fn usage(usage: &Usage) -> String {
+pub(super) fn usage(usage: &Usage) -> String {
     let cached = match usage.cache_read_tokens + usage.cache_write_tokens {
         0 => String::new(),
         tokens => format!(" ({} from and to the cache)", human::thousands(tokens)),

@@ -206,12 +206,21 @@ fn find(storage: &Arc<dyn Storage>, event: Option<Seq>) -> Result<(Seq, Operator
         match action.verb.as_str() {
             "undo" => undone.extend(detail["event"].as_u64()),
             "repair" | "drop" => repairs.push((record.seq, action)),
+            "rewind" | "close" if event.is_some() => return Err(of_a_run(record.seq, &action, &detail)),
             _ => {}
         }
     }
     repairs.retain(|(seq, _)| event.is_some() || !undone.contains(&seq.get()));
     let found = repairs.pop();
     found.ok_or_else(|| Error::new(ErrorKind::NotFound, "T0404", "there is no repair and no drop to undo"))
+}
+
+/// What was done to a run's history is undone by another command.
+fn of_a_run(seq: Seq, action: &OperatorAction, detail: &serde_json::Value) -> Error {
+    let run = detail["run"].as_str().unwrap_or_default();
+    let message = format!("event {seq} tells of a {} of run {run}, which changed no file", action.verb);
+    let word = crate::run::quoted(run);
+    Error::new(ErrorKind::Rejected, "T0403", message).hint(format!("taffrail run undo {word}")).seq(seq.get())
 }
 
 fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Result<Restored> {

@@ -114,7 +114,8 @@ fn everything_that_folds_one_run_knows_what_it_began_as() {
     assert_eq!(events, 2);
     assert!(changes.iter().any(|change| change.change.path == "steps.c"), "{changes:?}");
     assert!(changes.iter().all(|change| !change.change.path.starts_with("finding")), "{changes:?}");
-    let (state, report) = show(&reader, run.number(), 100).unwrap();
+    let (state, report) =
+        show(&reader, run.number(), crate::run::Shown { most_events: 100, with_given_up: true }).unwrap();
     let kinds: Vec<_> = report.timeline.iter().map(|line| (line.event, line.kind.as_str())).collect();
     assert_eq!(
         kinds,

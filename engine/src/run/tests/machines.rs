@@ -48,7 +48,7 @@ fn ends() -> [(Change, Status); 4] {
 }
 
 fn undone() -> Change {
-    Change::Undone { reason: String::new() }
+    Change::Undone(crate::run::Undone::default())
 }
 
 #[test]

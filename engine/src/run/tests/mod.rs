@@ -3,6 +3,7 @@
 mod forks;
 mod golden;
 mod machines;
+mod operate;
 mod properties;
 
 use crate::Seq;

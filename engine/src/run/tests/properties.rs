@@ -68,7 +68,7 @@ fn draw(state: &RunState, (what, name, kind, more): Draw) -> Change {
         22 => waived(pick(&["g", "h"], name), state.consuming.as_deref().unwrap_or(subject)),
         23..26 => Change::Rewound(state.plan_rewind(position)),
         26 => Change::Rewound(Rewound { to: position, grafted: vec![step.into()], ..Rewound::default() }),
-        27 => Change::Undone { reason: String::new() },
+        27 => Change::Undone(state.plan_undo().unwrap_or_default()),
         28 => pick(&[Change::Paused { reason: String::new() }, Change::Resumed], kind),
         29 => Change::Faulted { error: "bad".into() },
         30 => pick(
@@ -228,11 +228,47 @@ proptest! {
             here.wait_again();
             there.wait_again();
             prop_assert_eq!(lineage_of(&here), lineage_of(&there));
-            let undone = after(&rewound, Change::Undone { reason: String::new() });
+            let undone = after(&rewound, Change::Undone(rewound.plan_undo().unwrap()));
             prop_assert_eq!(lineage_of(&undone), lineage_of(state));
             prop_assert_eq!(undone.status, state.status);
             prop_assert_eq!(undone.finding_count, 0);
         }
+    }
+
+    #[test]
+    fn undos_give_back_rewind_by_rewind_what_each_took(
+        draws in draws(), rounds in prop::collection::vec((any::<u64>(), draws()), 1..6), is_legal in any::<bool>(),
+    ) {
+        let mut history = History::of(&draws, is_legal);
+        // As the run stood before each rewind that was made: what was undone among the draws is over.
+        let mut stack: Vec<RunState> = Vec::new();
+        let made = history.last().taken.len();
+        for (position, draws) in &rounds {
+            for drawn in draws.iter().take(12).filter(|drawn| !(23..=27).contains(&(drawn.0 % 32))) {
+                let change = draw(history.last(), *drawn);
+                let closes = matches!(change, Change::Closed { .. });
+                let decided = Runs::decide(history.last(), RunCommand::one("uid:1000", change.clone()));
+                if !closes && (decided.is_ok() || !is_legal) {
+                    history.add(change);
+                }
+            }
+            let state = history.last();
+            let change = Change::Rewound(state.plan_rewind(position % state.events.max(1)));
+            if Runs::decide(state, RunCommand::one("x", change.clone())).is_ok() {
+                stack.push(state.clone());
+                history.add(change);
+            }
+        }
+        prop_assert_eq!(history.last().taken.len(), made + stack.len());
+        let findings = history.last().finding_count;
+        while let Some(before) = stack.pop() {
+            let undo = history.last().plan_undo().expect("something to undo");
+            history.add(Change::Undone(undo));
+            prop_assert_eq!(lineage_of(history.last()), lineage_of(&before));
+            let was_just_created = before.status == crate::run::Status::Created;
+            prop_assert!(was_just_created || history.last().status == before.status);
+        }
+        prop_assert_eq!(history.last().finding_count, findings);
     }
 
     #[test]
