@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod command_line;
+mod console;
 mod crashes;
 mod damaged;
 mod demo;
