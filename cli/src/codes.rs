@@ -205,7 +205,7 @@ catalogue! {
         "Put the file back from a copy; `taffrail log verify` tells what is lost without it."
     T0304 "a segment does not belong here"
         "Segments are chained: each names its log, its number and its predecessor's digest. This one names others, so it was copied here from another log, restored from an older copy, or renamed."
-        "`taffrail log verify` tells which link does not hold. Put the right file back."
+        "`taffrail log verify` tells which link does not hold. Put the right file back; where files have changed names, give each the name of the segment that it holds. docs/recovery.md has the commands."
     T0305 "a segment header is damaged"
         "Both copies of the header that every segment begins with are damaged, or the file is no segment at all."
         "`taffrail log verify` tells what else is damaged."

@@ -1,4 +1,4 @@
-//! SIGINT, which Ctrl-C sends: a command that gets it ends with 130.
+//! Signals. SIGINT, which Ctrl-C sends: a command that gets it ends with 130.
 //!
 //! Most commands end there and then: what they acknowledged is safe whenever they end. A command that would leave half a line
 //! behind, or can put away what it has in hand, says so with [`wait_for_me`], and from then on asks [`is_requested`] wherever
@@ -9,7 +9,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::exit::Exit;
@@ -24,11 +24,14 @@ struct Flags {
 static FLAGS: LazyLock<Flags> =
     LazyLock::new(|| Flags { at_once: Arc::new(AtomicBool::new(true)), requested: Arc::new(AtomicBool::new(false)) });
 
-/// Handles the signal from now on, unless whoever started the process had it ignored: so are jobs in the background.
+/// Handles SIGINT from now on, unless whoever started the process had it ignored: so are jobs in the background.
 ///
 /// # Errors
 /// The system's. The signal then ends the process as ever, by its own number.
 pub fn install() -> io::Result<()> {
+    // A write that would make a file larger than the process may ends it, unless somebody looks out for the signal: then the
+    // write fails, as on a full disk, and is told of as any other.
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     if is_ignored() {
         return Ok(());
     }

@@ -202,12 +202,14 @@ fn configuration_errors_are_located() {
 }
 
 /// A limit on the size of files stands for a full disk where none can be mounted.
+///
+/// Bug: the signal that comes with such a limit ended the process, without a word of what had failed.
 #[test]
 fn a_full_disk_fails_the_append_and_harms_nothing() {
     let directory = Directory::new("full");
     let store = directory.store();
     one_event(&store);
-    let script = "trap '' XFSZ; ulimit -f 128; exec \"$@\"";
+    let script = "ulimit -f 128; exec \"$@\"";
     let arguments = ["log", "append", "--json", "--run", "nightly", "--type", "t"];
     let mut limited = Command::new("sh");
     limited.args(["-c", script, "sh", env!("CARGO_BIN_EXE_taffrail-under-test")]).args(arguments);

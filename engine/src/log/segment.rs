@@ -39,7 +39,8 @@ impl Segment {
         let segment = Segment::read_any(file).map_err(|error| error.segment(number))?;
         if segment.header.number != number {
             let message = format!("the file of segment {number} holds segment {}", segment.header.number);
-            return Err(Error::new(ErrorKind::Damaged, "T0304", message).segment(number).hint("taffrail log verify"));
+            let hint = "give each file the name of the segment that it holds";
+            return Err(Error::new(ErrorKind::Damaged, "T0304", message).segment(number).hint(hint));
         }
         Ok(segment)
     }

@@ -195,14 +195,15 @@ fn salvage_segment(
         if let Some(plan) = plan.filter(|plan| matches!(plan.tail.verdict, Verdict::End | Verdict::Torn)) {
             let survey = Survey::read(&opened.segment)?;
             let damaged = survey.bad.iter().any(|bad| bad.lost.is_some() || bad.bytes.end <= plan.tail.batch_at);
-            if !damaged {
+            if !damaged && opened.segment.defects.is_empty() {
                 return tail(storage);
             }
         }
     }
     let survey = Survey::read(&opened.segment)?;
     let end = end_of(&survey, storage, listing, number, is_newest, durable)?;
-    if opened.is_read && survey.bad.is_empty() && end == survey.next_seq && (survey.sealed || is_newest) {
+    let is_header_whole = opened.is_read && opened.segment.defects.is_empty();
+    if is_header_whole && survey.bad.is_empty() && end == survey.next_seq && (survey.sealed || is_newest) {
         return Ok(None);
     }
     let mut repair = SegmentRepair {
