@@ -24,6 +24,10 @@ soak *ARGS:
 sim SEED:
     TAFFRAIL_SIM_SEED={{SEED}} cargo test --workspace --all-features sim -- --nocapture
 
+# The runbook for broken stores, docs/recovery.md: every block of it is run, a line for each section.
+drills:
+    cargo test --quiet --package taffrail-tests --all-features --test it -- drills --nocapture
+
 # Every fuzz target, for SECS seconds each; needs a nightly compiler and cargo-fuzz.
 fuzz SECS="30":
     .ci/fuzz {{SECS}}

@@ -3,7 +3,7 @@
 //! `TAFFRAIL_BLESS=1` writes what they answer now into the page, where that is something else. A command may then say
 //! `??????` for the name of the plan that was shown last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +28,8 @@ pub(crate) struct Page {
 pub(crate) struct Example {
     pub(crate) command: usize,
     pub(crate) answer: Range<usize>,
+    /// The line that its block begins in.
+    block: usize,
 }
 
 impl Page {
@@ -48,12 +50,12 @@ impl Page {
     /// The examples within some of the page's lines.
     pub(crate) fn examples(&self, within: Range<usize>) -> Vec<Example> {
         let mut found: Vec<Example> = Vec::new();
-        let mut inside = false;
+        let (mut inside, mut block) = (false, 0);
         for at in within {
             let line = &self.lines[at];
             match (inside, line.starts_with("$ ")) {
-                (_, _) if line.starts_with("```") => inside = line == "```console",
-                (true, true) => found.push(Example { command: at, answer: at + 1..at + 1 }),
+                (_, _) if line.starts_with("```") => (inside, block) = (line == "```console", at),
+                (true, true) => found.push(Example { command: at, answer: at + 1..at + 1, block }),
                 (true, false) => found.last_mut().expect("a command comes first").answer.end = at + 1,
                 _ => {}
             }
@@ -61,11 +63,11 @@ impl Page {
         found
     }
 
-    /// Runs examples in a place, and compares; or writes them anew, all of them where one differs.
+    /// Runs examples in a place, and compares; or writes those blocks anew in which one differs.
     pub(crate) fn check(&mut self, examples: &[Example], place: &mut Place) {
         let is_blessing = std::env::var_os("TAFFRAIL_BLESS").is_some();
         let mut answers = Vec::with_capacity(examples.len());
-        let mut differs = false;
+        let mut differing = BTreeSet::new();
         for example in examples {
             let written = &self.lines[example.answer.clone()];
             let answer = place.answer(self.command(example), written);
@@ -81,15 +83,16 @@ impl Page {
                     answer.command
                 );
             }
-            differs |= !is_same || self.command(example) != answer.command;
+            if !is_same || self.command(example) != answer.command {
+                differing.insert(example.block);
+            }
             answers.push(answer);
         }
-        if differs {
-            assert!(is_blessing, "{}: a plan has no name yet; TAFFRAIL_BLESS=1 writes it", self.path.display());
-            for (example, answer) in examples.iter().zip(answers).rev() {
-                self.lines[example.command] = format!("$ {}", answer.command);
-                self.lines.splice(example.answer.clone(), answer.lines);
-            }
+        let is_all_named = is_blessing || differing.is_empty();
+        assert!(is_all_named, "{}: a plan has no name yet; TAFFRAIL_BLESS=1 writes it", self.path.display());
+        for (example, answer) in examples.iter().zip(answers).rev().filter(|(it, _)| differing.contains(&it.block)) {
+            self.lines[example.command] = format!("$ {}", answer.command);
+            self.lines.splice(example.answer.clone(), answer.lines);
             self.is_changed = true;
         }
     }
@@ -191,7 +194,7 @@ fn plan_named(answer: &[String]) -> Option<String> {
     names.and_then(|rest| rest.get(..6)).map(str::to_owned)
 }
 
-/// Hides what differs from run to run: times, ids, digests, checksums that are made with them. Plans keep their names, which
+/// Hides what differs from run to run: times, ids, users, digests, checksums that are made with them. Plans keep their names, which
 /// are followed.
 fn steady(line: &str) -> String {
     let masked: String =
@@ -213,6 +216,11 @@ fn steady(line: &str) -> String {
         } else if is_word && line[at..].starts_with("s_") {
             steady.push_str("s_ID");
             at += 2 + line[at + 2..].chars().take_while(char::is_ascii_hexdigit).count();
+        } else if is_word && line[at..].starts_with("uid:") {
+            // And how far it is to the next column.
+            steady.push_str("uid:ID");
+            let rest = line[at + 4..].trim_start_matches(|digit: char| digit.is_ascii_digit()).trim_start();
+            at = line.len() - rest.len();
         } else if is_word && ends && digits == 8 {
             steady.push_str("CRC");
             at += digits;

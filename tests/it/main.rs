@@ -12,6 +12,7 @@ mod console;
 mod crashes;
 mod damaged;
 mod demo;
+mod drills;
 mod dumping;
 mod going_back;
 mod imports;
