@@ -346,6 +346,15 @@ fn outcome(storage: &Store, before: &RunState, after: &RunState, events: u64) ->
 
 #[test]
 fn a_crash_at_any_call_of_a_rewind_leaves_all_of_it_or_nothing() {
+    crate::lab_result::tell("rewind-crashes", &["P1", "P2", "P7"], || {
+        let (old, new, calls) = crash_a_rewind();
+        assert!(old > 0 && new > 0, "{old} old, {new} new");
+        (old + new, vec![("calls", calls), ("nothing-of-it", old), ("all-of-it", new)])
+    });
+}
+
+/// Crashes at every call, each with three remnants: how often nothing was there, how often all of it; and the calls.
+fn crash_a_rewind() -> (u64, u64, u64) {
     let base = SimDisk::new(7);
     let storage: Store = Arc::new(base.process(1));
     append(&storage, "release", release());
@@ -383,7 +392,7 @@ fn a_crash_at_any_call_of_a_rewind_leaves_all_of_it_or_nothing() {
             *(if is_new { &mut new } else { &mut old }) += 1;
         }
     }
-    assert!(old > 0 && new > 0, "{old} old, {new} new");
+    (old, new, end - start)
 }
 
 #[test]
