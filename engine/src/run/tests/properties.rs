@@ -134,8 +134,20 @@ fn lineage_of(state: &RunState) -> RunState {
     RunState { abandoned: Vec::new(), status: crate::run::Status::Opened, ..state.effective() }
 }
 
+/// How many histories each property is tried on.
+const CASES: u32 = 256;
+
+#[test]
+fn rewinds_and_their_undos_are_nothing() {
+    crate::lab_result::tell("rewind-undo-identity", &["P3"], || {
+        a_rewind_gives_the_state_that_was_there_and_an_undo_gives_back_what_it_took();
+        undos_give_back_rewind_by_rewind_what_each_took();
+        (2 * u64::from(CASES), Vec::new())
+    });
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn what_is_decided_is_never_a_finding_and_what_is_rejected_always_is(draws in draws()) {
@@ -202,7 +214,6 @@ proptest! {
         }
     }
 
-    #[test]
     fn a_rewind_gives_the_state_that_was_there_and_an_undo_gives_back_what_it_took(draws in draws(), to in any::<u64>()) {
         let history = History::of(&draws, true);
         let state = history.last();
@@ -235,7 +246,6 @@ proptest! {
         }
     }
 
-    #[test]
     fn undos_give_back_rewind_by_rewind_what_each_took(
         draws in draws(), rounds in prop::collection::vec((any::<u64>(), draws()), 1..6), is_legal in any::<bool>(),
     ) {
