@@ -22,7 +22,7 @@ soak *ARGS:
 
 # The simulated machine's tests, on one seed.
 sim SEED:
-    TAFFRAIL_SIM_SEED={{SEED}} cargo test --workspace --all-features sim -- --nocapture
+    TAFFRAIL_SIM_SEED={{SEED}} cargo test --workspace --all-features --lib sim_no_crash -- --nocapture
 
 # The runbook for broken stores, docs/recovery.md: every block of it is run, a line for each section.
 drills:

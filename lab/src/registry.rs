@@ -182,3 +182,34 @@ fn parse<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Trouble> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_break_the_engine_has_a_check_that_notices() {
+        let root = crate::root();
+        let registry = Registry::read(&root).unwrap();
+        let source = std::fs::read_to_string(root.join("log-format/src/sabotage.rs")).unwrap();
+        let rows = source.lines().filter(|line| line.trim_start().starts_with("(Sabotage::"));
+        let known: BTreeSet<&str> = rows.filter_map(|row| row.split('"').nth(1)).collect();
+        let listed: BTreeSet<&str> = registry.sabotages.iter().map(|sabotage| sabotage.name.as_str()).collect();
+        assert_eq!(known, listed);
+        assert!(known.len() > 10, "{known:?}");
+        let asked = ["skip-dir-sync", "ack-before-sync", "trust-length-before-crc", "ignore-failed-sync"];
+        assert!(asked.iter().chain(&["truncate-on-bad-frame"]).all(|name| known.contains(name)));
+    }
+
+    #[test]
+    fn levels_choose_checks_and_their_sizes() {
+        let registry = Registry::read(&crate::root()).unwrap();
+        let chosen = |level| registry.chosen(&[], level).unwrap().len();
+        assert!(chosen(Level::Ci) <= chosen(Level::Lab) && chosen(Level::Lab) <= chosen(Level::Soak));
+        assert!(registry.chosen(&["no-such-check".to_owned()], Level::Lab).is_err());
+        let check = registry.find("crash-states").unwrap();
+        let states = |level| check.environment(level)["TAFFRAIL_SIM_STATES"].parse::<u64>().unwrap();
+        assert!(states(Level::Ci) >= 2_000_000 && states(Level::Soak) >= 1_000_000_000);
+        assert_eq!(check.environment(Level::Ci)["TAFFRAIL_LAB"], "ci");
+    }
+}

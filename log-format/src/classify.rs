@@ -1,5 +1,7 @@
 //! The torn-tail-or-damage rule: a table over what can be seen at the first bad offset of the last segment.
 
+use crate::sabotage::{self, Sabotage};
+
 /// What stands where the next frame is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderAt {
@@ -60,6 +62,9 @@ pub fn classify(evidence: &TailEvidence) -> Verdict {
         (evidence.header == HeaderAt::Expected && evidence.payload_end_zero, Verdict::Torn),
         (evidence.zero_sector, Verdict::Torn),
     ];
+    if sabotage::is(Sabotage::TruncateOnBadFrame) && !(evidence.only_zeros && evidence.at_batch_start) {
+        return Verdict::Torn;
+    }
     rows.iter().find(|(matches, _)| *matches).map_or(Verdict::Ambiguous, |(_, verdict)| *verdict)
 }
 

@@ -17,6 +17,8 @@ mod frame;
 mod gaps;
 mod kind;
 mod mask;
+#[doc(hidden)]
+pub mod sabotage;
 mod scan;
 mod seq;
 mod tail;

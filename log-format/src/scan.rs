@@ -4,6 +4,7 @@ use crate::frame::{Frame, Header, RawHeader, layout as frame_layout, padded_len}
 use crate::gaps::Gaps;
 use crate::kind::Kind;
 use crate::layout::FRAME_ALIGN_BYTES;
+use crate::sabotage::{self, Sabotage};
 use crate::seq::Seq;
 use std::borrow::Cow;
 
@@ -127,7 +128,7 @@ impl Scanner {
         let payload_end = frame_layout::HEADER_LEN_BYTES + header.payload_len as usize;
         let stored = &frame[frame_layout::HEADER_LEN_BYTES..payload_end];
         let computed = crc32fast::hash(stored);
-        if computed != header.payload_crc {
+        if computed != header.payload_crc && !sabotage::is(Sabotage::SkipPayloadCrc) {
             let expected = format!("payload CRC {:08x}", header.payload_crc);
             let defect = Defect::new(DefectKind::PayloadCrc, self.offset, expected, format!("{computed:08x}"));
             return Step::Bad { defect, header: Some(header) };

@@ -23,6 +23,8 @@ const VERSION: u32 = 1;
 const HEAD: usize = 16;
 /// Longest head: every field at its longest.
 const MAX_HEAD_LEN_BYTES: usize = 512;
+/// Where the longest head ends, its CRC included.
+pub(crate) const MAX_HEAD_END_BYTES: usize = HEAD + MAX_HEAD_LEN_BYTES + 4;
 /// Longest snapshot file.
 pub(crate) const MAX_FILE_LEN_BYTES: usize = HEAD + MAX_HEAD_LEN_BYTES + 4 + MAX_STATE_LEN_BYTES;
 
@@ -116,6 +118,27 @@ pub(crate) fn encode(head: &SnapshotHead, state: &[u8]) -> Vec<u8> {
 /// # Errors
 /// What is wrong with them.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(SnapshotHead, &[u8]), String> {
+    let (head, state_at) = decode_start(bytes)?;
+    let state = &bytes[state_at..];
+    if state.len() as u64 != head.state_len_bytes {
+        return Err(format!("its state has {} bytes, and should have {}", state.len(), head.state_len_bytes));
+    }
+    if StateDigest::of_bytes(state) != head.digest {
+        return Err("the digest of its state is wrong".to_owned());
+    }
+    Ok((head, state))
+}
+
+/// Proves a snapshot's head alone: what it says of the log was true when it was written.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn decode_head(bytes: &[u8]) -> Result<SnapshotHead, String> {
+    decode_start(bytes).map(|(head, _)| head)
+}
+
+/// The head, proven, and where the state begins.
+fn decode_start(bytes: &[u8]) -> Result<(SnapshotHead, usize), String> {
     let short = || format!("{} bytes are too few", bytes.len());
     let start: &[u8; HEAD] = bytes.first_chunk().ok_or_else(short)?;
     if start[..8] != MAGIC {
@@ -132,14 +155,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(SnapshotHead, &[u8]), String> {
         return Err("the CRC of its head is wrong".to_owned());
     }
     let head = read_head(&bytes[HEAD..head_end]).map_err(|malformed| format!("its head is malformed: {malformed}"))?;
-    let state = &bytes[head_end + 4..];
-    if state.len() as u64 != head.state_len_bytes {
-        return Err(format!("its state has {} bytes, and should have {}", state.len(), head.state_len_bytes));
-    }
-    if StateDigest::of_bytes(state) != head.digest {
-        return Err("the digest of its state is wrong".to_owned());
-    }
-    Ok((head, state))
+    Ok((head, head_end + 4))
 }
 
 fn read_head(body: &[u8]) -> Result<SnapshotHead, Malformed> {
@@ -195,6 +211,8 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(decode(&flipped).is_err(), "bit {bit}");
+            let in_head = bit / 8 < bytes.len() - state.len();
+            assert_eq!(decode_head(&flipped).is_err(), in_head, "bit {bit}");
         }
         assert!(decode(&[&bytes[..], b"!"].concat()).is_err());
     }

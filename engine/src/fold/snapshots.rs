@@ -5,13 +5,11 @@ use crate::fold::codec;
 use crate::fold::fold::Fold;
 use crate::fold::snapshot::{FrameIdentity, MAX_FILE_LEN_BYTES, SnapshotHead, decode, encode};
 use crate::fold::state::{Standing, StateDigest, canonical_bytes};
+use crate::log::paths::SNAPSHOTS;
 use crate::storage::{EntryKind, OpenMode, Storage, read_full_at, write_all_at};
 use crate::{ErrorKind, GapReason, Reader, Seq, TypeEntry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The directory of the snapshots.
-const SNAPSHOTS: &str = "snapshots";
 
 /// Snapshot files by run: after which event, of which version of the fold, under which name.
 pub(super) type SnapshotFiles = BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>>;

@@ -1,10 +1,11 @@
 //! Making a store, and making its segments.
 
 use crate::error::{Error, Result};
+use crate::log::evidence::Evidence;
 use crate::log::head::Head;
 use crate::log::listing::{Listing, no_store};
 use crate::log::options::Options;
-use crate::log::{paths, watermark};
+use crate::log::paths;
 use crate::storage::{EntryKind, OpenMode, Storage, write_all_at};
 use crate::{ErrorKind, Flags, Kind, LogId, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag, TypeTable};
 use std::io;
@@ -59,7 +60,7 @@ fn foreign(name: &str) -> Error {
 
 /// Makes the first segment of a new store. The caller holds the lock, so that only one process does.
 pub(crate) fn ensure_first_segment(storage: &dyn Storage, options: &Options) -> Result<()> {
-    let nothing_yet = Listing::read(storage)?.segments.is_empty() && watermark::read(storage)?.newest.is_none();
+    let nothing_yet = Listing::read(storage)?.segments.is_empty() && Evidence::read(storage)?.log_id().is_none();
     if !nothing_yet {
         return Ok(());
     }

@@ -35,7 +35,7 @@ impl Owner {
         match lock {
             LockState::Clean { .. } => Owner::Nobody,
             LockState::Unknown => Owner::Unknown,
-            LockState::Held { boot_id, process_id } => {
+            LockState::Held { boot_id, process_id, .. } => {
                 let alive = boot_id == storage.boot_id() && storage.process_alive(process_id);
                 if alive { Owner::Alive { process_id } } else { Owner::Gone { process_id } }
             }

@@ -230,7 +230,7 @@ impl<'s> Inspector<'s> {
     }
 
     fn ending(&self, number: SegmentNumber, members: &BTreeMap<SegmentNumber, usize>) -> Ending {
-        let mark = self.survey.mark;
+        let at_least = self.survey.at_least;
         let after = members.range(number.next()..).next().map(|(after, place)| (*after, &self.survey.files[*place]));
         match after {
             Some((after, file)) => {
@@ -238,15 +238,16 @@ impl<'s> Inspector<'s> {
                 let adjoins = header.map_or(after, |header| header.covers_from) <= number.next();
                 Ending::Successor(header.filter(|_| adjoins).map(|header| header.first_seq))
             }
-            None if mark.is_some_and(|mark| mark.segment > number) => Ending::Successor(None),
-            None => Ending::Newest { durable: mark.map_or(0, |mark| mark.durable), live: self.survey.live },
+            None if at_least.segment > Some(number) => Ending::Successor(None),
+            None => Ending::Newest { durable: at_least.durable, live: self.survey.live },
         }
     }
 
-    /// Behind the last segment: what the watermark tells to be missing, and files that do not belong here.
+    /// Behind the last segment: what is known to be missing, and files that do not belong here.
     fn leave(&self, progress: &mut Progress, visit: &mut dyn FnMut(&Piece<'_>) -> Result<()>) -> Result<()> {
-        if let Some(mark) = self.survey.mark.filter(|mark| mark.segment >= progress.number) {
-            self.missing(progress.number..=mark.segment, Some(Seq::after(mark.durable)), progress, visit)?;
+        let at_least = self.survey.at_least;
+        if let Some(segment) = at_least.segment.filter(|segment| *segment >= progress.number) {
+            self.missing(progress.number..=segment, Some(Seq::after(at_least.durable)), progress, visit)?;
         }
         for place in std::mem::take(&mut progress.others).into_values() {
             if let Some(damage) = self.other(place, progress) {

@@ -3,10 +3,21 @@
 use crate::error::{Error, Result};
 use crate::log::paths;
 use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
-use crate::{ErrorKind, SegmentNumber};
+use crate::{ErrorKind, LogId, SegmentNumber};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What a holder of the lock knew of the log when it wrote its line. True for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastKnown {
+    /// The log.
+    pub log_id: LogId,
+    /// A segment that was there.
+    pub segment: SegmentNumber,
+    /// The last durable seq; 0 for none.
+    pub durable: u64,
+}
 
 /// What `LOCK` says of the last holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +26,10 @@ pub enum LockState {
     Clean {
         /// The boot of the machine in which it was written.
         boot_id: [u8; 16],
-        /// The newest segment.
-        segment: SegmentNumber,
-        /// Where its frames end.
+        /// The log, its newest segment, and its last durable seq.
+        known: LastKnown,
+        /// Where that segment's frames end.
         offset: u64,
-        /// The last durable seq.
-        durable: u64,
     },
     /// Somebody writes, or died while writing.
     Held {
@@ -28,22 +37,35 @@ pub enum LockState {
         boot_id: [u8; 16],
         /// The process.
         process_id: u32,
+        /// What was known when it began; `None` where nothing was.
+        known: Option<LastKnown>,
     },
     /// Nothing that this build understands: recovery decides.
     Unknown,
 }
 
 impl LockState {
-    const LEN_BYTES: usize = 128;
+    pub(crate) const LEN_BYTES: usize = 192;
+
+    /// What the line tells of the log, whoever wrote it and when.
+    #[must_use]
+    pub fn known(&self) -> Option<LastKnown> {
+        match self {
+            LockState::Clean { known, .. } => Some(*known),
+            LockState::Held { known, .. } => *known,
+            LockState::Unknown => None,
+        }
+    }
 
     /// The line in the file: its words, and the CRC-32 of them, so that a flipped digit is not taken for the log's end.
     pub(crate) fn encode(self) -> [u8; Self::LEN_BYTES] {
         let words = match self {
-            LockState::Clean { boot_id, segment, offset, durable } => {
-                format!("clean {:032x} {segment} {offset} {durable}", u128::from_be_bytes(boot_id))
+            LockState::Clean { boot_id, known, offset } => {
+                format!("clean {:032x} {offset} {}", u128::from_be_bytes(boot_id), known.encode())
             }
-            LockState::Held { boot_id, process_id } => {
-                format!("held {:032x} {process_id}", u128::from_be_bytes(boot_id))
+            LockState::Held { boot_id, process_id, known } => {
+                let known = known.map_or_else(String::new, |known| format!(" {}", known.encode()));
+                format!("held {:032x} {process_id}{known}", u128::from_be_bytes(boot_id))
             }
             LockState::Unknown => "unknown".to_owned(),
         };
@@ -68,13 +90,14 @@ impl LockState {
         let (word, boot) = (words.next()?, words.next()?);
         let boot_id = u128::from_str_radix(boot, 16).ok()?.to_be_bytes();
         let state = match word {
-            "clean" => LockState::Clean {
-                boot_id,
-                segment: SegmentNumber::new(words.next()?.parse().ok()?)?,
-                offset: words.next()?.parse().ok()?,
-                durable: words.next()?.parse().ok()?,
-            },
-            "held" => LockState::Held { boot_id, process_id: words.next()?.parse().ok()? },
+            "clean" => {
+                let offset = words.next()?.parse().ok()?;
+                LockState::Clean { boot_id, offset, known: LastKnown::parse(&mut words)? }
+            }
+            "held" => {
+                let process_id = words.next()?.parse().ok()?;
+                LockState::Held { boot_id, process_id, known: LastKnown::parse(&mut words) }
+            }
             _ => return None,
         };
         words.next().is_none().then_some(state)
@@ -93,6 +116,21 @@ impl LockState {
     }
 }
 
+impl LastKnown {
+    fn encode(self) -> String {
+        format!("{} {} {}", self.log_id, self.segment, self.durable)
+    }
+
+    fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<LastKnown> {
+        let log_id = words.next().filter(|word| word.len() == 32)?;
+        Some(LastKnown {
+            log_id: LogId(u128::from_str_radix(log_id, 16).ok()?.to_be_bytes()),
+            segment: SegmentNumber::new(words.next()?.parse().ok()?)?,
+            durable: words.next()?.parse().ok()?,
+        })
+    }
+}
+
 fn read_state(file: &dyn StorageFile) -> Result<LockState> {
     let mut line = [0; LockState::LEN_BYTES + 1];
     let len = read_full_at(file, 0, &mut line).map_err(|error| Error::io("cannot read LOCK", error))?;
@@ -105,6 +143,8 @@ pub(crate) struct StoreLock {
     storage: Arc<dyn Storage>,
     file: Box<dyn StorageFile>,
     held: bool,
+    /// The most that is known of the log: it goes into every line, so that no line takes evidence away.
+    known: Option<LastKnown>,
 }
 
 impl StoreLock {
@@ -122,7 +162,7 @@ impl StoreLock {
             other => other,
         };
         let file = file.map_err(|error| Error::io("cannot open LOCK", error))?;
-        Ok(StoreLock { storage, file, held: false })
+        Ok(StoreLock { storage, file, held: false, known: None })
     }
 
     /// Takes the lock, waiting at most so long, and tells how the last holder left it.
@@ -147,8 +187,9 @@ impl StoreLock {
         }
         self.held = true;
         let state = read_state(&*self.file);
-        if state.is_err() {
-            self.abandon();
+        match &state {
+            Ok(state) => self.known = state.known().or(self.known),
+            Err(_) => self.abandon(),
         }
         state
     }
@@ -164,14 +205,20 @@ impl StoreLock {
 
     /// Says that somebody is about to write: whoever finds this without the lock being held runs recovery first.
     pub(crate) fn mark_held(&self) -> Result<()> {
-        let state = LockState::Held { boot_id: self.storage.boot_id(), process_id: self.storage.process_id() };
-        self.write(state)
+        let (boot_id, process_id) = (self.storage.boot_id(), self.storage.process_id());
+        self.write(LockState::Held { boot_id, process_id, known: self.known })
+    }
+
+    /// Notes what the holder knows of the log, for the lines that it writes.
+    pub(crate) fn know(&mut self, known: LastKnown) {
+        self.known = Some(known);
     }
 
     /// Says that the tail is in order, and frees the lock.
-    pub(crate) fn release_clean(&mut self, segment: SegmentNumber, offset: u64, durable: u64) -> Result<()> {
+    pub(crate) fn release_clean(&mut self, known: LastKnown, offset: u64) -> Result<()> {
         let boot_id = self.storage.boot_id();
-        let written = self.write(LockState::Clean { boot_id, segment, offset, durable });
+        self.known = Some(known);
+        let written = self.write(LockState::Clean { boot_id, known, offset });
         self.abandon();
         written
     }
@@ -208,9 +255,10 @@ mod tests {
     fn states_read_back_and_anything_else_is_unknown() {
         let boot_id = [0xAB; 16];
         let segment = SegmentNumber::new(u32::MAX).unwrap();
-        let clean = LockState::Clean { boot_id, segment, offset: u64::MAX, durable: u64::MAX };
-        let held = LockState::Held { boot_id: [0; 16], process_id: u32::MAX };
-        for state in [clean, held, LockState::Unknown] {
+        let known = LastKnown { log_id: LogId([0xCD; 16]), segment, durable: u64::MAX };
+        let clean = LockState::Clean { boot_id, known, offset: u64::MAX };
+        let held = |known| LockState::Held { boot_id: [0; 16], process_id: u32::MAX, known };
+        for state in [clean, held(None), held(Some(known)), LockState::Unknown] {
             assert_eq!(LockState::decode(&state.encode()), state);
         }
         for bit in 0..LockState::LEN_BYTES * 8 {

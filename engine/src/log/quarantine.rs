@@ -1,5 +1,6 @@
 //! Bytes that leave the log are kept here first.
 
+use crate::SegmentNumber;
 use crate::error::{Error, Result};
 use crate::log::paths;
 use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
@@ -28,7 +29,7 @@ pub(crate) fn keep(
     ensure_dir(storage, directory)?;
     let io_error = |error| Error::io("cannot copy to quarantine", error);
     let digest = digest_of(file, range.clone())?;
-    let name = format!("{directory}/{label}.{}.bin", &blake3::Hash::from(digest).to_hex()[..16]);
+    let name = format!("{directory}/{}", kept_name(label, digest));
     let target = match storage.open(&name, OpenMode::CreateNew) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => storage.open(&name, OpenMode::Write),
         other => other,
@@ -48,6 +49,64 @@ pub(crate) fn keep(
     target.sync_all().map_err(io_error)?;
     storage.sync_dir(directory).map_err(io_error)?;
     Ok((name, digest))
+}
+
+/// The directory for what is cut from the end of a segment at an offset.
+pub(crate) fn torn(segment: SegmentNumber, offset: u64) -> String {
+    format!("{}/{TORN}{:010}-{offset:#x}", paths::QUARANTINE, segment.get())
+}
+
+const TORN: &str = "torn-";
+
+/// A torn tail that was cut.
+#[derive(Clone, Debug)]
+pub(crate) struct TornTail {
+    pub(crate) segment: SegmentNumber,
+    pub(crate) offset: u64,
+    /// Its file, relative to the store.
+    pub(crate) kept_in: String,
+}
+
+impl TornTail {
+    /// Its length in bytes, and its BLAKE3.
+    pub(crate) fn digest(&self, storage: &dyn Storage) -> Result<(u64, [u8; 32])> {
+        let io_error = |error| Error::io(format_args!("cannot read {}", self.kept_in), error);
+        let file = storage.open(&self.kept_in, OpenMode::Read).map_err(io_error)?;
+        let len = file.len_bytes().map_err(io_error)?;
+        digest_of(&*file, 0..len).map(|digest| (len, digest))
+    }
+}
+
+/// The torn tails that are kept of a place of the log or behind it. Each one's name is made from its digest.
+pub(crate) fn torn_tails(storage: &dyn Storage, from: (SegmentNumber, u64)) -> Result<Vec<TornTail>> {
+    let list = |directory: &str| match storage.list(directory) {
+        Ok(entries) => Ok(entries),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) => Err(Error::io(format_args!("cannot list {directory}"), error)),
+    };
+    let place = |name: &str| {
+        let (segment, offset) = name.strip_prefix(TORN)?.split_once("-0x")?;
+        Some((SegmentNumber::new(segment.parse().ok()?)?, u64::from_str_radix(offset, 16).ok()?))
+    };
+    let mut tails = Vec::new();
+    for entry in list(paths::QUARANTINE)? {
+        let Some((segment, offset)) = place(&entry.name).filter(|place| *place >= from) else { continue };
+        let directory = format!("{}/{}", paths::QUARANTINE, entry.name);
+        for file in list(&directory)?.into_iter().filter(|file| file.name.starts_with("tail.")) {
+            let tail = TornTail { segment, offset, kept_in: format!("{directory}/{}", file.name) };
+            // What a copying that was stopped has left is made again by the next one, or never was cut.
+            let (_, digest) = tail.digest(storage)?;
+            if file.name == kept_name("tail", digest) {
+                tails.push(tail);
+            }
+        }
+    }
+    Ok(tails)
+}
+
+/// The name of what is kept: a label, and the beginning of its digest.
+fn kept_name(label: &str, digest: [u8; 32]) -> String {
+    format!("{label}.{}.bin", &blake3::Hash::from(digest).to_hex()[..16])
 }
 
 const COPY_LEN_BYTES: usize = 1 << 20;

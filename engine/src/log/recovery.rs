@@ -2,15 +2,17 @@
 
 use crate::error::{Error, Result};
 use crate::log::compact::publish;
+use crate::log::evidence::{AtLeast, Evidence};
 use crate::log::listing::{Listing, no_store};
 use crate::log::lock::LockState;
 use crate::log::position::Position;
 use crate::log::run_index_file::frame_is_there;
 use crate::log::segment::Segment;
-use crate::log::{paths, quarantine, watermark};
+use crate::log::{paths, quarantine};
 use crate::storage::{OpenMode, Storage, read_full_at, write_all_at};
 use crate::{Defect, DefectKind, ErrorKind, Recovered, SegmentNumber, Seq, Verdict, Watermark};
 use std::ops::Range;
+use taffrail_log_format::sabotage::{self, Sabotage};
 use taffrail_log_format::{Scanner, TailScan, layout, scan_tail};
 
 /// What opening a store for writing would do: pure, made by reading only.
@@ -42,28 +44,30 @@ impl RecoveryPlan {
     /// `NotFound` where there is no store; `Damaged` where acknowledged data is missing before the tail can be judged (a
     /// segment is not there, or belongs to another log); `Incompatible`; `Io`.
     pub fn make(storage: &dyn Storage) -> Result<RecoveryPlan> {
-        // In this order: whoever looks on without the lock must not see a watermark that is newer than the listing, for a
+        // In this order: whoever looks on without the lock must not see evidence that is newer than the listing, for a
         // rotation in between would then look like a missing segment.
-        let slots = watermark::read(storage)?;
+        let evidence = Evidence::read(storage)?;
         let listing = Listing::read(storage)?;
-        let lock = LockState::read(storage)?;
-        let Some(newest) = listing.newest() else {
-            return Err(slots.newest.map_or_else(no_store, |mark| missing(mark.segment)));
-        };
-        if let Some(mark) = slots.newest.filter(|mark| mark.segment > newest) {
+        let Some(newest) = listing.newest() else { return Err(nothing_there(storage, &evidence)) };
+        if let Some(mark) = evidence.slots.newest.filter(|mark| mark.segment > newest) {
             return Err(missing(mark.segment).seq(mark.durable));
         }
         check_listing(storage, &listing)?;
         let segment = Segment::open(storage, newest, OpenMode::Read)?;
-        if let Some(mark) = slots.newest.filter(|mark| mark.log_id != segment.header.log_id) {
-            let message =
-                format!("segment {newest} belongs to log {}, the watermark to {}", segment.header.log_id, mark.log_id);
+        let log_id = segment.header.log_id;
+        if let Some(mark) = evidence.slots.newest.filter(|mark| mark.log_id != log_id) {
+            let message = format!("segment {newest} belongs to log {log_id}, the watermark to {}", mark.log_id);
             return Err(foreign(message, newest));
         }
+        let at_least = evidence.of(storage, log_id);
+        if let Some(later) = at_least.segment.filter(|later| *later > newest) {
+            return Err(missing(later).seq(at_least.durable));
+        }
         let mut findings = segment.defects.clone();
-        findings.extend(slots.defects);
         findings.extend(check_link(storage, &listing, &segment)?);
-        let (scanned_from, tail) = scan(&segment, slots.newest)?;
+        let (scanned_from, tail) = scan(&segment, evidence.mark(log_id), at_least)?;
+        let Evidence { slots, lock, .. } = evidence;
+        findings.extend(slots.defects);
         let leftovers = listing.strays.iter().filter(|name| name.ends_with(".tmp")).cloned().collect();
         Ok(RecoveryPlan { listing, lock, segment: newest, scanned_from, tail, leftovers, findings })
     }
@@ -110,7 +114,7 @@ impl RecoveryPlan {
 
     /// Carries the plan out: a torn tail goes to quarantine and is zeroed; what stays is made durable. The caller holds the
     /// store's lock. Idempotent, and safe to be interrupted anywhere.
-    pub(crate) fn apply(&self, storage: &dyn Storage) -> Result<Option<Recovered>> {
+    pub(crate) fn apply(&self, storage: &dyn Storage) -> Result<Vec<Recovered>> {
         if let Some(refusal) = self.refusal() {
             return Err(refusal);
         }
@@ -124,29 +128,52 @@ impl RecoveryPlan {
         let file = storage
             .open(&paths::segment(number), OpenMode::Write)
             .map_err(|error| Error::io("cannot open the newest segment", error).segment(number))?;
-        let recovered = match self.cut().filter(|cut| !cut.is_empty()) {
-            None => None,
-            Some(cut) => {
-                let directory = format!("{}/torn-{:010}-{:#x}", paths::QUARANTINE, number.get(), cut.start);
-                let (kept_in, digest) = quarantine::keep(storage, &directory, "tail", &*file, cut.clone())?;
+        let cut = self.cut().filter(|cut| !cut.is_empty());
+        if let Some(cut) = &cut {
+            quarantine::keep(storage, &quarantine::torn(number, cut.start), "tail", &*file, cut.clone())?;
+            if !sabotage::is(Sabotage::SkipZeroing) {
                 zero(&*file, cut.clone()).map_err(|error| Error::io("cannot clear the torn tail", error))?;
-                Some(Recovered {
-                    first: self.tail.batch_seq,
-                    segment: number.get(),
-                    offset: cut.start,
-                    len_bytes: cut.end - cut.start,
-                    digest,
-                    kept_in,
-                })
             }
-        };
+        }
         // Up to the root's own name: whoever made the store may have been stopped before that was durable.
         file.sync_all()
             .and_then(|()| storage.sync_dir(paths::SEGMENTS))
             .and_then(|()| storage.sync_dir(""))
             .and_then(|()| storage.sync_parent())
             .map_err(|error| Error::io("cannot sync the newest segment", error).segment(number))?;
-        Ok(recovered)
+        self.untold(storage)
+    }
+
+    /// Tails that were cut, now or by a recovery that was stopped before it could say so: no event has been appended behind
+    /// their places, and the first one there is the one that tells of them.
+    fn untold(&self, storage: &dyn Storage) -> Result<Vec<Recovered>> {
+        let kept = quarantine::torn_tails(storage, self.behind_last_event(storage)?)?.into_iter();
+        let tell = |tail: quarantine::TornTail| {
+            let (len_bytes, digest) = tail.digest(storage)?;
+            let first = Seq::after(self.head());
+            let segment = tail.segment.get();
+            Ok(Recovered { first, segment, offset: tail.offset, len_bytes, digest, kept_in: tail.kept_in })
+        };
+        kept.map(tell).collect()
+    }
+}
+
+impl RecoveryPlan {
+    /// The place behind the last event. A seal and a new segment may stand behind it already.
+    fn behind_last_event(&self, storage: &dyn Storage) -> Result<(SegmentNumber, u64)> {
+        let newest = Segment::open(storage, self.segment, OpenMode::Read)?;
+        let is_empty = Seq::after(self.head()) == newest.header.first_seq;
+        let last = match self.listing.before(self.segment).filter(|_| is_empty) {
+            Some(before) => match Segment::open(storage, before, OpenMode::Read) {
+                // Damage in an older segment stops nobody.
+                Err(error) if error.kind() == ErrorKind::Damaged => return Ok(self.end()),
+                segment => segment?,
+            },
+            None if self.tail.sealed => newest,
+            None => return Ok(self.end()),
+        };
+        let footer = last.footer()?;
+        Ok(footer.map_or(self.end(), |(footer_at, _)| (last.header.number, footer_at)))
     }
 }
 
@@ -170,6 +197,12 @@ fn zero(file: &dyn crate::storage::StorageFile, range: Range<u64>) -> std::io::R
 
 fn up_to(durable: u64) -> String {
     format!("seqs up to {durable}")
+}
+
+/// Why a store without segments can not be opened.
+fn nothing_there(storage: &dyn Storage, evidence: &Evidence) -> Error {
+    let segment = evidence.log_id().and_then(|log_id| evidence.of(storage, log_id).segment);
+    segment.map_or_else(no_store, missing)
 }
 
 fn missing(number: SegmentNumber) -> Error {
@@ -224,13 +257,12 @@ fn check_link(storage: &dyn Storage, listing: &Listing, newest: &Segment) -> Res
 }
 
 /// Scans the newest segment: from the watermark if its frame is there, else from the beginning.
-fn scan(segment: &Segment, mark: Option<Watermark>) -> Result<(u64, TailScan)> {
+fn scan(segment: &Segment, mark: Option<Watermark>, at_least: AtLeast) -> Result<(u64, TailScan)> {
     let header = &segment.header;
     let number = header.number;
-    let mut durable = header.first_seq.count_before();
+    let durable = header.first_seq.count_before().max(at_least.durable);
     let (mut start, mut expected) = (layout::FIRST_FRAME, header.first_seq);
     if let Some(mark) = mark {
-        durable = durable.max(mark.durable);
         let position = Position {
             segment: mark.segment,
             offset: mark.offset,

@@ -2,11 +2,12 @@
 
 use crate::error::Result;
 use crate::log::head::Head;
-use crate::log::lock::LockState;
-use crate::log::paths;
+use crate::log::lock::{LastKnown, LockState};
 use crate::log::recovery::{RecoveryPlan, distrust_cache};
+use crate::log::{paths, watermark};
 use crate::storage::Storage;
-use crate::{ErrorKind, Recovered, SegmentNumber};
+use crate::{ErrorKind, Recovered};
+use taffrail_log_format::sabotage::{self, Sabotage};
 
 /// The end of the log as a new holder of the lock finds it.
 #[derive(Debug)]
@@ -15,8 +16,8 @@ pub(crate) struct Settled {
     pub(crate) head: Head,
     /// The highest durable seq.
     pub(crate) durable: u64,
-    /// What was cut.
-    pub(crate) recovered: Option<Recovered>,
+    /// What was cut, by this recovery or by one that was stopped before it could tell.
+    pub(crate) recovered: Vec<Recovered>,
     /// Whether the last holder had left in order, so that nothing had to be looked at.
     pub(crate) clean: bool,
 }
@@ -24,30 +25,41 @@ pub(crate) struct Settled {
 /// Finds the end of the log, running recovery unless the last holder left in order within this boot. The caller holds the
 /// lock.
 pub(crate) fn settle(storage: &dyn Storage, state: LockState) -> Result<Settled> {
-    if let LockState::Clean { boot_id, segment, offset, durable } = state
-        && boot_id == storage.boot_id()
-        && let Some(head) = attach_if_end(storage, (segment, offset))?
+    if let LockState::Clean { boot_id, known, offset } = state
+        && (boot_id == storage.boot_id() || sabotage::is(Sabotage::BelieveStaleLock))
+        && let Some(head) = attach_if_end(storage, known, offset)?
     {
-        let durable = durable.min(head.seq());
-        return Ok(Settled { head, durable, recovered: None, clean: true });
+        let durable = known.durable.min(head.seq());
+        return Ok(Settled { head, durable, recovered: Vec::new(), clean: true });
     }
-    distrust_cache(storage)?;
+    if !sabotage::is(Sabotage::NoCacheDrop) {
+        distrust_cache(storage)?;
+    }
     let plan = RecoveryPlan::make(storage)?;
-    let recovered = plan.apply(storage)?;
+    let mut recovered = plan.apply(storage)?;
+    if sabotage::is(Sabotage::SkipRecovered) {
+        recovered.clear();
+    }
     let head = Head::attach(storage, plan.end())?;
     Ok(Settled { head, durable: plan.head(), recovered, clean: false })
 }
 
-/// The head at the place that `LOCK` names, if the log ends there. `LOCK` is believed only as far as the log bears it out: it
-/// may have been put back from a copy.
-fn attach_if_end(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Option<Head>> {
+/// The head at the place that `LOCK` names, if the log ends there. `LOCK` is believed only as far as the log and the watermark
+/// bear it out: it may have been put back from a copy, or a segment may have gone since.
+fn attach_if_end(storage: &dyn Storage, known: LastKnown, offset: u64) -> Result<Option<Head>> {
+    let end = (known.segment, offset);
     let entry = storage.entry(&paths::segment(end.0));
     let entry = entry.map_err(|error| crate::Error::io("cannot look at the newest segment", error).segment(end.0))?;
     if entry.is_none() {
         return Ok(None);
     }
     match Head::attach(storage, end) {
-        Ok(head) => Ok(if head.is_end(storage)? { Some(head) } else { None }),
+        Ok(head) => {
+            let mark = watermark::read(storage)?.newest.filter(|mark| mark.log_id == known.log_id);
+            let tells_of_more = mark.is_some_and(|mark| (mark.segment, mark.durable) > (end.0, head.seq()));
+            let is_end = head.log_id() == known.log_id && !tells_of_more && head.is_end(storage)?;
+            Ok(is_end.then_some(head))
+        }
         Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
         Err(error) => Err(error),
     }

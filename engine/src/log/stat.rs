@@ -246,7 +246,6 @@ impl Counter {
         top.sort_by_key(|run| std::cmp::Reverse(run.counts.events));
         top.truncate(top_runs);
         let overhead = self.written_bytes.saturating_sub(self.counts.payload_bytes);
-        let mark = inspector.survey.mark.map_or(0, |mark| mark.durable);
         StatReport {
             schema: StatReport::SCHEMA,
             log_id: inspector.survey.log_id.map(|log_id| log_id.to_string()),
@@ -254,7 +253,7 @@ impl Counter {
             counts: self.counts,
             bytes_total: inspector.bytes_total(),
             overhead_per_event_bytes: if self.counts.events == 0 { 0 } else { overhead.div_ceil(self.counts.events) },
-            durable: inspected.tail.as_ref().map_or(0, |tail| tail.durable).max(mark),
+            durable: inspected.tail.as_ref().map_or(0, |tail| tail.durable).max(inspector.survey.at_least.durable),
             segments: self.segments,
             types,
             runs,

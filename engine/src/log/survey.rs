@@ -1,6 +1,7 @@
 //! Which files make up a log, read from their names, their headers and the watermark, before a frame is looked at.
 
 use crate::error::{Error, Result};
+use crate::log::evidence::{AtLeast, Evidence};
 use crate::log::listing::{Listing, no_store};
 use crate::log::lock::LockState;
 use crate::log::{paths, watermark};
@@ -46,6 +47,8 @@ pub(crate) struct Survey {
     pub(crate) slots: WatermarkSlots,
     /// The watermark, if it is this log's.
     pub(crate) mark: Option<Watermark>,
+    /// What watermark, `LOCK` and snapshots tell of the log's end.
+    pub(crate) at_least: AtLeast,
     /// Ascending by name.
     pub(crate) files: Vec<SurveyedFile>,
     /// `None` where no header and no watermark can be read.
@@ -63,10 +66,9 @@ impl Survey {
     /// # Errors
     /// `NotFound` where there is no store; `Io`.
     pub(crate) fn of_store(storage: &dyn Storage) -> Result<Survey> {
-        let lock = LockState::read(storage)?;
-        let slots = settled_slots(storage)?;
+        let evidence = settled(storage)?;
         let listing = Listing::read(storage)?;
-        if listing.segments.is_empty() && slots.newest.is_none() {
+        if listing.segments.is_empty() && evidence.log_id().is_none() {
             return Err(no_store());
         }
         let mut names = [listing.segments, listing.superseded].concat();
@@ -77,11 +79,13 @@ impl Survey {
             let (header, defects) = read_header(&*file, name)?;
             files.push(SurveyedFile { name, len_bytes, header, defects, role: Role::Member(name) });
         }
-        let log_id = elect(&files, slots.newest.as_ref());
+        let log_id = elect(&files, evidence.slots.newest.as_ref()).or_else(|| evidence.log_id());
         assign_roles(&mut files, log_id);
-        let mark = slots.newest.filter(|mark| Some(mark.log_id) == log_id);
+        let mark = log_id.and_then(|log_id| evidence.mark(log_id));
+        let at_least = log_id.map_or_else(AtLeast::default, |log_id| evidence.of(storage, log_id));
+        let Evidence { slots, lock, .. } = evidence;
         let live = is_held_by_a_living_process(storage, lock);
-        Ok(Survey { lock, slots, mark, files, log_id, live })
+        Ok(Survey { lock, slots, mark, at_least, files, log_id, live })
     }
 
     /// Looks at one segment's file, away from its store.
@@ -98,7 +102,7 @@ impl Survey {
         let role = if newer { Role::Newer } else { Role::Member(name) };
         let files = vec![SurveyedFile { name, len_bytes, header, defects, role }];
         let (lock, slots) = (LockState::Unknown, WatermarkSlots::default());
-        Ok(Survey { lock, slots, mark: None, files, log_id, live: false })
+        Ok(Survey { lock, slots, mark: None, at_least: AtLeast::default(), files, log_id, live: false })
     }
 
     /// The segments of the log with the places of their files in [`Survey::files`], ascending by number.
@@ -129,13 +133,13 @@ pub(crate) fn open(storage: &dyn Storage, name: SegmentNumber) -> Result<Arc<dyn
 }
 
 /// A reader may meet a slot that is being written: then it is whole a moment later.
-fn settled_slots(storage: &dyn Storage) -> Result<WatermarkSlots> {
-    let slots = watermark::read(storage)?;
-    if slots.defects.is_empty() {
-        return Ok(slots);
+fn settled(storage: &dyn Storage) -> Result<Evidence> {
+    let mut evidence = Evidence::read(storage)?;
+    if !evidence.slots.defects.is_empty() {
+        storage.sleep(Survey::PAUSE);
+        evidence.slots = watermark::read(storage)?;
     }
-    storage.sleep(Survey::PAUSE);
-    watermark::read(storage)
+    Ok(evidence)
 }
 
 fn read_header(file: &dyn StorageFile, name: SegmentNumber) -> Result<(Option<SegmentHeader>, Vec<Defect>)> {
@@ -207,7 +211,9 @@ fn own_cover(log_id: Option<LogId>) -> impl Fn(&SurveyedFile) -> Option<(Segment
 
 fn is_held_by_a_living_process(storage: &dyn Storage, lock: LockState) -> bool {
     match lock {
-        LockState::Held { boot_id, process_id } => boot_id == storage.boot_id() && storage.process_alive(process_id),
+        LockState::Held { boot_id, process_id, .. } => {
+            boot_id == storage.boot_id() && storage.process_alive(process_id)
+        }
         _ => false,
     }
 }

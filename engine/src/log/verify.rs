@@ -327,7 +327,7 @@ impl Check {
         let runs = self.runs.finish(self.lost);
         let last_seq = inspected.next.map_or(0, crate::Seq::count_before);
         let durable = inspected.tail.as_ref().map_or(0, |tail| tail.durable);
-        let durable = durable.max(survey.mark.map_or(0, |mark| mark.durable));
+        let durable = durable.max(survey.at_least.durable);
         let header = survey.files.iter().filter_map(|file| file.header.as_ref()).next_back();
         VerifyReport {
             schema: VerifyReport::SCHEMA,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::log::batch::{Appended, Batch};
 use crate::log::create;
 use crate::log::head::Head;
-use crate::log::lock::{LockState, StoreLock};
+use crate::log::lock::{LastKnown, LockState, StoreLock};
 use crate::log::options::{Options, SyncPolicy};
 use crate::log::restore;
 use crate::log::run_index::RunTip;
@@ -18,6 +18,7 @@ use crate::storage::{Storage, write_all_at};
 use crate::{ErrorKind, Flags, Header, Kind, Recovered, Seq, Watermark};
 use planned::Planned;
 use std::sync::Arc;
+use taffrail_log_format::sabotage::{self, Sabotage};
 use taffrail_log_format::{FrameFields, encode_frame, layout};
 
 /// See the module.
@@ -38,8 +39,8 @@ pub(crate) struct Writer {
     durable: u64,
     /// When the last sync ended, on the clock that never steps back.
     last_sync_ns: u64,
-    /// A torn tail was cut, and the event that says so has not been appended yet.
-    recovered: Option<Recovered>,
+    /// Torn tails that were cut, and no event says so yet.
+    recovered: Vec<Recovered>,
     /// Whether `LOCK` says that somebody is writing.
     marked: bool,
     /// Whether the head and what goes with it are in step. Not while it is being read on, nor after that has failed.
@@ -81,7 +82,7 @@ impl Writer {
         writer.allocated = writer.file_len()?;
         if writer.options.log_id.is_some() && restore::is_unfinished(&*writer.storage)? {
             // What an interrupted restore leaves behind is cut, and the restore goes on with the same seqs.
-            writer.recovered = None;
+            writer.recovered.clear();
         }
         if !clean {
             writer.mark()?;
@@ -150,7 +151,8 @@ impl Writer {
         let settled = settle(&*self.storage, state)?;
         self.head = settled.head;
         self.durable = settled.durable.max(self.durable.min(self.head_seq()));
-        self.recovered = settled.recovered.or(self.recovered.take());
+        // Those that this writer has not told of yet are among them: they are found in the quarantine again.
+        self.recovered = if settled.clean { std::mem::take(&mut self.recovered) } else { settled.recovered };
         self.moved_by_others()?;
         if !settled.clean {
             self.mark()?;
@@ -162,10 +164,11 @@ impl Writer {
     /// Reads on from the known end to the one that `LOCK` names. `false` where the two do not go together: where `LOCK` is
     /// not in order, or where the end that is known here was not durable and has been cut meanwhile.
     fn follow(&mut self, state: LockState) -> Result<bool> {
-        let LockState::Clean { boot_id, segment, offset, durable } = state else { return Ok(false) };
-        let (here, there) = (self.head.position.place(), (segment, offset));
+        let LockState::Clean { boot_id, known, offset } = state else { return Ok(false) };
+        let (here, there) = (self.head.position.place(), (known.segment, offset));
         let may_be_cut = self.durable < self.head_seq();
-        if boot_id != self.storage.boot_id() || there < here || (may_be_cut && !self.head.is_still_there()?) {
+        let is_other = boot_id != self.storage.boot_id() || known.log_id != self.log_id();
+        if is_other || there < here || (may_be_cut && !self.head.is_still_there()?) {
             return Ok(false);
         }
         if there != here {
@@ -178,7 +181,7 @@ impl Writer {
         if !self.head.is_end(&*self.storage)? {
             return Ok(false);
         }
-        self.durable = self.durable.max(durable.min(self.head_seq()));
+        self.durable = self.durable.max(known.durable.min(self.head_seq()));
         Ok(true)
     }
 
@@ -195,6 +198,7 @@ impl Writer {
 
     fn mark(&mut self) -> Result<()> {
         if !self.marked {
+            self.lock.know(self.known());
             self.lock.mark_held()?;
             self.marked = true;
         }
@@ -213,9 +217,13 @@ impl Writer {
     }
 
     fn release(&mut self) -> Result<()> {
-        let (segment, offset) = self.head.position.place();
         self.marked = false;
-        self.lock.release_clean(segment, offset, self.durable)
+        self.lock.release_clean(self.known(), self.head.position.offset)
+    }
+
+    /// What `LOCK` may say of the log.
+    fn known(&self) -> LastKnown {
+        LastKnown { log_id: self.log_id(), segment: self.head.position.segment, durable: self.durable }
     }
 
     /// The run index is a hint: that it could not be written is no error of the append.
@@ -226,12 +234,17 @@ impl Writer {
     }
 
     fn append_recovered(&mut self) -> Result<()> {
-        let Some(recovered) = self.recovered.take() else { return Ok(()) };
+        let recovered = std::mem::take(&mut self.recovered);
+        if recovered.is_empty() {
+            return Ok(());
+        }
         let mut batch = Batch::new();
-        batch.own(None, Kind::RECOVERED, false, &recovered.encode());
+        for tail in &recovered {
+            batch.own(None, Kind::RECOVERED, false, &tail.encode());
+        }
         let appended = self.place(&batch).and_then(|_| self.flush()).and_then(|()| self.sync());
         if appended.is_err() {
-            self.recovered = Some(recovered);
+            self.recovered = recovered;
         }
         appended
     }
@@ -281,9 +294,12 @@ impl Writer {
                 run: frame.run,
                 revision: frame.revision,
                 time_ns: frame.time_ns,
-                durable: self.durable,
+                durable: if sabotage::is(Sabotage::ForgetLag) { 0 } else { self.durable },
                 kind: frame.kind,
-                flags: Flags { more: number + 1 < planned.len(), hint: frame.hint },
+                flags: Flags {
+                    more: number + 1 < planned.len() && !sabotage::is(Sabotage::SplitBatches),
+                    hint: frame.hint,
+                },
             };
             let header = encode_frame(&mut self.buffer, &key, offset, &fields, &frame.payload).map_err(|len| {
                 let message =
@@ -354,8 +370,10 @@ impl Writer {
     pub(crate) fn sync(&mut self) -> Result<()> {
         // Also where nothing has been written since the lock was taken: if it fails, LOCK must not say that all is well.
         self.mark()?;
-        let result = self.head.segment.file.sync_data();
-        self.or_poison(result, "cannot sync the log")?;
+        if !sabotage::is(Sabotage::AckBeforeSync) {
+            let result = self.head.segment.file.sync_data();
+            self.or_poison(result.or_else(ignored), "cannot sync the log")?;
+        }
         self.synced();
         Ok(())
     }
@@ -392,7 +410,7 @@ impl Writer {
     /// Ends this writer's work for good: what it knows and what the files hold may differ from now on. `LOCK` stays as it
     /// is, which is not clean, and the next holder recovers.
     pub(crate) fn fail(&mut self, error: Error) -> Error {
-        if self.poison.is_none() {
+        if self.poison.is_none() && !sabotage::is(Sabotage::NoPoison) {
             self.poison = Some(error.clone());
         }
         self.lock.abandon();
@@ -417,6 +435,11 @@ impl Writer {
 
 /// Frames read at opening, in bytes, after which the run index is written again.
 const INDEX_AFTER_BYTES: u64 = 1 << 20;
+
+/// A sync that failed has failed.
+fn ignored(error: std::io::Error) -> std::io::Result<()> {
+    if sabotage::is(Sabotage::IgnoreFailedSync) { Ok(()) } else { Err(error) }
+}
 
 fn poisoned(poison: &Error) -> Error {
     Error::new(ErrorKind::Poisoned, "T0310", format!("an earlier failure stopped this journal: {poison}"))

@@ -43,8 +43,8 @@ pub(crate) fn publish(
     remove_if_there(&**storage, paths::RUNS_INDEX)?;
     match state {
         // Nothing has happened at the log's end.
-        LockState::Clean { boot_id, segment, offset, durable } if boot_id == storage.boot_id() => {
-            lock.release_clean(segment, offset, durable)
+        LockState::Clean { boot_id, known, offset } if boot_id == storage.boot_id() => {
+            lock.release_clean(known, offset)
         }
         _ => {
             lock.abandon();

@@ -1,10 +1,10 @@
 use crate::error::{Error, Result};
+use crate::log::evidence::Evidence;
 use crate::log::listing::Listing;
 use crate::log::quarantine::digest_of;
 use crate::log::recovery::RecoveryPlan;
 use crate::log::repair::survey::{Neighbours, Survey};
 use crate::log::segment::Segment;
-use crate::log::watermark;
 use crate::plan::{plan_id, plan_name};
 use crate::storage::{OpenMode, Storage};
 use crate::{ErrorKind, LogId, SegmentNumber, Seq, Verdict};
@@ -115,7 +115,7 @@ impl RepairPlan {
     }
 }
 
-/// The log's id: from the newest readable segment, or from the watermark.
+/// The log's id: from the newest readable segment, or from what else tells of the log.
 fn log_id(storage: &dyn Storage, listing: &Listing) -> Result<LogId> {
     for (number, _) in listing.segments.iter().rev() {
         match Segment::open(storage, *number, OpenMode::Read) {
@@ -124,8 +124,7 @@ fn log_id(storage: &dyn Storage, listing: &Listing) -> Result<LogId> {
             Err(error) => return Err(error),
         }
     }
-    let mark = watermark::read(storage)?.newest.map(|mark| mark.log_id);
-    mark.ok_or_else(crate::log::listing::no_store)
+    Evidence::read(storage)?.log_id().ok_or_else(crate::log::listing::no_store)
 }
 
 fn removed(segment: &Segment, start: u64, end: u64, lost: Option<(Seq, Seq)>) -> Result<Removed> {
@@ -163,16 +162,16 @@ fn tail(storage: &dyn Storage) -> Result<Option<SegmentRepair>> {
 }
 
 fn salvage(storage: &dyn Storage, listing: &Listing, log_id: LogId) -> Result<Vec<SegmentRepair>> {
-    let mark = watermark::read(storage)?.newest.filter(|mark| mark.log_id == log_id);
-    let newest = listing.newest().into_iter().chain(mark.map(|mark| mark.segment)).max();
+    let at_least = Evidence::read(storage)?.of(storage, log_id);
+    let newest = listing.newest().into_iter().chain(at_least.segment).max();
     let (Some((lowest, _)), Some(newest)) = (listing.segments.first(), newest) else { return Ok(Vec::new()) };
     let covers_all = Segment::open(storage, *lowest, OpenMode::Read)
         .is_ok_and(|segment| segment.header.covers_from == SegmentNumber::FIRST);
     let mut repairs = Vec::new();
     let mut number = if covers_all { *lowest } else { SegmentNumber::FIRST };
     while number <= newest {
-        let durable = mark.map_or(0, |mark| mark.durable);
-        repairs.extend(salvage_segment(storage, listing, log_id, number, number == newest, durable)?);
+        let is_newest = number == newest;
+        repairs.extend(salvage_segment(storage, listing, log_id, number, is_newest, at_least.durable)?);
         number = number.next();
     }
     Ok(repairs)

@@ -89,7 +89,43 @@ fn with_kills(mut case: Case) -> Case {
 }
 
 fn one_case(seed: u64, counts: &mut Counts) -> Result<(), String> {
-    crash_everywhere(&with_kills(Case::of(seed)), counts)
+    let mut case = with_kills(Case::of(seed));
+    if let Some(steps) = number_from_environment("TAFFRAIL_SIM_STEPS") {
+        case.steps = usize::try_from(steps).unwrap_or(usize::MAX);
+    }
+    if let Some(kept) = number_from_environment("TAFFRAIL_SIM_FAULTS") {
+        case.faults = kept_faults(&case, kept);
+    }
+    crash_everywhere(&case, counts).map_err(|found| shrunk(&case, found))
+}
+
+/// The faults of a case whose bits are set.
+fn kept_faults(case: &Case, kept: u64) -> Vec<(u64, Fault)> {
+    let bit = |(place, _): &(usize, &(u64, Fault))| kept >> place & 1 == 1;
+    case.faults.iter().enumerate().filter(bit).map(|(_, fault)| *fault).collect()
+}
+
+/// The smallest case that fails as well: as few steps as do, then as few faults; and how to see it again.
+fn shrunk(case: &Case, found: String) -> String {
+    let (mut found, mut smallest) = (found, case.clone());
+    let fails = |case: &Case| crash_everywhere(case, &mut Counts::default()).err();
+    if let Some((steps, text)) =
+        (1..case.steps).find_map(|steps| fails(&Case { steps, ..case.clone() }).map(|text| (steps, text)))
+    {
+        (found, smallest.steps) = (text, steps);
+    }
+    let mut kept = (1_u64 << case.faults.len()) - 1;
+    for place in 0..case.faults.len() {
+        let fewer = kept & !(1 << place);
+        let trial = Case { faults: kept_faults(case, fewer), ..smallest.clone() };
+        if let Some(text) = fails(&trial) {
+            (found, smallest, kept) = (text, trial, fewer);
+        }
+    }
+    let (seed, steps) = (case.seed, smallest.steps);
+    format!(
+        "{found}\nthe smallest case: TAFFRAIL_SIM_SEED={seed} TAFFRAIL_SIM_STEPS={steps} TAFFRAIL_SIM_FAULTS={kept}"
+    )
 }
 
 /// Cases on all cores until enough states have been examined; the first finding ends it.

@@ -76,7 +76,7 @@ impl Oracle {
             let own = frames.iter().position(|event| !event.kind.is_reserved()).unwrap_or(frames.len());
             let (prelude, user) = frames.split_at(own);
             let Some(first) = user.first() else {
-                if !matches!(prelude, [one] if one.kind == Kind::RECOVERED) {
+                if prelude.is_empty() || prelude.iter().any(|event| event.kind != Kind::RECOVERED) {
                     return Err(Violation::Partial(format!("a batch of nothing but {prelude:?}")));
                 }
                 continue;

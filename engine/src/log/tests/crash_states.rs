@@ -3,8 +3,8 @@
 use super::crash_oracle::{Oracle, Outcome, Promise, Violation};
 use super::crash_reader::{Event, read_log};
 use super::crash_workload::{Case, Random, World};
-use crate::storage::{Fault, PendingKind, PendingUnit, SimDisk};
-use crate::{ErrorKind, Journal, Options, RecoveryPlan, SyncPolicy, Verdict};
+use crate::storage::{Fault, PendingKind, PendingUnit, SimDisk, Storage};
+use crate::{ErrorKind, Journal, Kind, Options, Recovered, RecoveryPlan, SyncPolicy, Verdict};
 use std::sync::Arc;
 
 /// What has been looked at.
@@ -17,6 +17,7 @@ pub(super) struct Counts {
     pub(super) torn_tails: u64,
     pub(super) appends_after: u64,
     pub(super) faults: u64,
+    pub(super) failed_syncs: u64,
 }
 
 impl Counts {
@@ -28,6 +29,7 @@ impl Counts {
         self.torn_tails += other.torn_tails;
         self.appends_after += other.appends_after;
         self.faults += other.faults;
+        self.failed_syncs += other.failed_syncs;
     }
 }
 
@@ -66,6 +68,31 @@ fn check_plan(disk: &SimDisk) -> Result<Option<RecoveryPlan>, Violation> {
     }
 }
 
+/// Torn tails in the quarantine.
+fn kept_tails(disk: &SimDisk) -> Vec<String> {
+    let storage = disk.process(EXAMINER);
+    let list = |directory: &str| storage.list(directory).unwrap_or_default().into_iter().map(|entry| entry.name);
+    let files = |directory: String| list(&directory).map(|name| format!("{directory}/{name}")).collect::<Vec<String>>();
+    list("quarantine").map(|name| format!("quarantine/{name}")).flat_map(files).collect()
+}
+
+/// Every torn tail that was taken out of a segment that is still there is told of by an event.
+fn check_told(disk: &SimDisk, log: &[Event]) -> Result<(), Violation> {
+    let told: Vec<String> = log
+        .iter()
+        .filter(|event| event.kind == Kind::RECOVERED)
+        .filter_map(|event| Recovered::decode(&event.payload).ok().map(|recovered| recovered.kept_in))
+        .collect();
+    let is_whole = |name: &String| {
+        let digest = blake3::hash(&disk.file_bytes(name).unwrap_or_default()).to_hex();
+        name.ends_with(&format!("tail.{}.bin", &digest[..16]))
+    };
+    match kept_tails(disk).into_iter().find(|name| !told.contains(name) && is_whole(name)) {
+        Some(name) => Err(Violation::Lost(format!("{name} was cut, and no event tells of it"))),
+        None => Ok(()),
+    }
+}
+
 /// Opens a disk image, checks the promise, appends, and opens it again, with or without what was not synced.
 pub(super) fn examine(
     disk: &SimDisk,
@@ -88,14 +115,17 @@ pub(super) fn examine(
         counts.torn_tails += u64::from(cut);
         // `Recovered` comes first, and it is in the log already.
         let added = log.len() as u64 - plan.head();
-        if cut != (added == 1) || added > 1 {
-            return Err(Violation::Refused(format!("planned head {} and the log has {}", plan.head(), log.len())));
+        let kept = kept_tails(&world.disk).len() as u64;
+        if (cut && added == 0) || added > kept {
+            let message = format!("planned head {}, {kept} torn tails, and the log has {}", plan.head(), log.len());
+            return Err(Violation::Refused(message));
         }
         let again = check_plan(&world.disk)?.filter(|again| again.tail.verdict == Verdict::End);
         if again.is_none_or(|again| again.head() != log.len() as u64 || again.cut().is_some()) {
             return Err(Violation::Refused("recovery leaves something to recover".into()));
         }
     }
+    check_told(&world.disk, &log)?;
     world.oracle = oracle.rebased(&present);
     world.oracle.durable = log.len() as u64;
     for _ in 0..1 + random.index(2) {

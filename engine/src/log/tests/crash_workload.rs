@@ -1,8 +1,11 @@
 //! Seeded workloads: what processes do to a store, and the model of it.
 
 use super::crash_oracle::{EVENTS_PER_ID, Oracle, Outcome, Submitted, Wanted};
+use crate::fold::snapshot::{self, FrameIdentity, SnapshotHead};
 use crate::storage::{Fault, SimDisk, SimProcess, Storage};
-use crate::{Batch, Error, ErrorKind, Expect, Journal, Options, SyncPolicy, TypeEntry};
+use crate::{
+    Batch, Error, ErrorKind, Expect, Journal, Options, Reader, Seq, Snapshots, StateDigest, SyncPolicy, TypeEntry,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +121,7 @@ impl World {
             0 => drop(self.journals.remove(&process)),
             1 => self.with(process, |journal| journal.sync().map(|_| ())),
             2 => self.with(process, Journal::tick),
+            3 => self.snapshot(process),
             _ => self.append(process),
         }
     }
@@ -232,6 +236,34 @@ impl World {
             payload[len - zeros..].fill(0);
         }
         payload
+    }
+
+    /// Writes a snapshot's file that stands at the last durable event, as a fold's would: evidence for whoever recovers.
+    fn snapshot(&mut self, process: u32) {
+        let storage: Arc<dyn Storage> = Arc::new(self.disk.process(process));
+        let written = Reader::open_on(Arc::clone(&storage)).and_then(|reader| {
+            let Some(seq) = Seq::new(reader.durable()) else { return Ok(()) };
+            let Some(record) = reader.get(seq)? else { return Ok(()) };
+            let head = SnapshotHead {
+                log_id: reader.log_id(),
+                fold: "simulated".to_owned(),
+                version: 1,
+                run: None,
+                seq,
+                revision: 0,
+                events: seq.get(),
+                frame: FrameIdentity::of(&record),
+                state_len_bytes: 1,
+                digest: StateDigest::of_bytes(b"s"),
+            };
+            let file = format!("snapshots/simulated-1/{seq}.snap");
+            Snapshots::new(Arc::clone(&storage)).put_back(&file, &snapshot::encode(&head, b"s"))
+        });
+        match written {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => self.judge(error),
+            Ok(()) => {}
+        }
     }
 
     /// Ends all processes in order.

@@ -5,13 +5,16 @@ mod crash;
 mod crash_faults;
 mod crash_oracle;
 mod crash_reader;
+mod crash_repair;
 mod crash_states;
 mod crash_stories;
 mod crash_surgery;
 mod crash_workload;
 mod damage_kit;
 mod doubt;
+mod evidence;
 mod flipping;
+mod frame_surgery;
 #[cfg(shuttle)]
 mod interleaved;
 #[cfg(shuttle)]
@@ -20,5 +23,6 @@ mod lock_rot;
 mod model;
 mod reading;
 mod repairing;
+mod state_machine;
 mod surgery;
 mod tails;

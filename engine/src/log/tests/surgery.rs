@@ -1,8 +1,9 @@
 //! Segments cut short, zeroed, deleted, duplicated, swapped, replaced.
 
 use super::damage_kit::{
-    Files, append, check, files_of, intact, kinds, lost, number, ranges, segment_name, store_of, verified,
+    Files, Intact, append, check, files_of, intact, kinds, lost, number, ranges, segment_name, store_of, verified,
 };
+use crate::lab_result::tell;
 use crate::storage::{Disk, Memory};
 use crate::{Journal, SeqRange, Severity, VerifyReport, verify_lone};
 use std::sync::Arc;
@@ -32,7 +33,19 @@ fn merged(mut ranges: Vec<SeqRange>) -> Vec<SeqRange> {
 fn truncate_every_byte() {
     let log = intact(12 << 10, 40);
     let newest = u32::try_from(log.frames.len()).unwrap();
-    for segment in [2, newest] {
+    let _cuts = truncate_segments(&log, &[2, newest]);
+}
+
+#[test]
+#[ignore = "takes about a minute; `just lab --only truncation`"]
+fn truncate_every_byte_of_64_kib() {
+    tell("truncation", &["P4", "P5"], || (truncate_segments(&intact(20 << 10, 70), &[1, 2, 3]), vec![]));
+}
+
+/// Cuts segments at every byte, and counts the cuts.
+fn truncate_segments(log: &Intact, segments: &[u32]) -> u64 {
+    let mut cuts = 0;
+    for segment in segments.iter().copied() {
         let name = segment_name(segment);
         let written = usize::try_from(log.frames[&number(segment)].last().unwrap().end).unwrap();
         on_two_threads(written, &|cut| {
@@ -46,16 +59,25 @@ fn truncate_every_byte() {
             assert_eq!(report.severity, Severity::Damaged, "segment {segment} cut at {cut}: {report:#?}");
             assert!(report.findings.iter().filter(|finding| !finding.lost.is_empty()).count() <= 1);
         });
+        cuts += written as u64;
     }
+    cuts
 }
 
 #[test]
 fn zero_every_block() {
-    let log = intact(12 << 10, 40);
+    tell("zeroed-blocks", &["P4", "P5"], || (zero_blocks(), vec![]));
+}
+
+/// Zeroes every block of 512 bytes and of 4 KiB, and counts them.
+fn zero_blocks() -> u64 {
+    let log = intact(20 << 10, 70);
+    let mut count = 0;
     for segment in 1..=u32::try_from(log.frames.len()).unwrap() {
         let name = segment_name(segment);
         for block_len in [512, 4096] {
             let blocks = log.files[&name].len().div_ceil(block_len);
+            count += blocks as u64;
             on_two_threads(blocks, &|block| {
                 let mut files = log.files.clone();
                 let bytes = files.get_mut(&name).unwrap();
@@ -72,6 +94,7 @@ fn zero_every_block() {
             });
         }
     }
+    count
 }
 
 /// The same log some events ago, and a log of another id with the same events.

@@ -88,7 +88,7 @@ fn beside_a_living_writer_nothing_is_damaged_or_ambiguous() {
     journal.close().unwrap();
     let after = files_of(&memory);
     let name = before.keys().rfind(|name| name.starts_with("segments/")).unwrap();
-    let held = LockState::Held { boot_id: memory.boot_id(), process_id: memory.process_id() }.encode();
+    let held = LockState::Held { boot_id: memory.boot_id(), process_id: memory.process_id(), known: None }.encode();
     let (old, new) = (&before[name], &after[name]);
     let changed: Vec<usize> = (0..new.len()).filter(|place| old.get(*place) != Some(&new[*place])).collect();
     let (from, to) = (changed[0], *changed.last().unwrap() + 1);
