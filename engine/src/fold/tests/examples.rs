@@ -82,7 +82,11 @@ fn fold_the_kit_accepts_honest_folds_and_refuses_others() {
 #[test]
 fn fold_a_crash_at_any_call_leaves_a_state_that_the_run_has_had() {
     let events: Vec<Job> = (0..5).flat_map(|n| [queued(&n.to_string()), Job::Done { exit: n }]).collect();
-    assert!(crate::testkit::crash_everywhere::<Jobs>(&events) > 200);
+    crate::lab_result::tell("fold-crashes", &["P1", "P3", "P7"], || {
+        let states = crate::testkit::crash_everywhere::<Jobs>(&events);
+        assert!(states > 200, "{states}");
+        (states, vec![("crash_states", states)])
+    });
     // A fold that counts how often it is asked has another state after a crash.
     let check = std::panic::AssertUnwindSafe(|| crate::testkit::crash_everywhere::<Asked>(&events));
     let told = std::panic::catch_unwind(check).unwrap_err();

@@ -3,7 +3,7 @@
 //! `TAFFRAIL_SIM_STATES` is how many crash states are examined at least; `TAFFRAIL_SIM_SEED` examines one case, and prints
 //! the calls that lead up to what it finds.
 
-use super::crash_oracle::{Promise, Violation};
+use super::crash_oracle::{Outcome, Promise, Violation};
 use super::crash_states::{Counts, check, examine, examine_crashing_recovery, images, promise_after_cut};
 use super::crash_workload::{Case, Random, World};
 use crate::lab_result::tell;
@@ -96,7 +96,14 @@ fn one_case(seed: u64, counts: &mut Counts) -> Result<(), String> {
     if let Some(kept) = number_from_environment("TAFFRAIL_SIM_FAULTS") {
         case.faults = kept_faults(&case, kept);
     }
-    crash_everywhere(&case, counts).map_err(|found| shrunk(&case, found))
+    let fails = |case: &Case| crash_everywhere(case, &mut Counts::default()).err();
+    crash_everywhere(&case, counts).map_err(|found| {
+        let (found, smallest, kept) = shrunk(&case, found, &fails);
+        let (seed, steps) = (smallest.seed, smallest.steps);
+        format!(
+            "{found}\nthe smallest case: TAFFRAIL_SIM_SEED={seed} TAFFRAIL_SIM_STEPS={steps} TAFFRAIL_SIM_FAULTS={kept}"
+        )
+    })
 }
 
 /// The faults of a case whose bits are set.
@@ -105,27 +112,25 @@ fn kept_faults(case: &Case, kept: u64) -> Vec<(u64, Fault)> {
     case.faults.iter().enumerate().filter(bit).map(|(_, fault)| *fault).collect()
 }
 
-/// The smallest case that fails as well: as few steps as do, then as few faults; and how to see it again.
-fn shrunk(case: &Case, found: String) -> String {
+/// The smallest case that fails as well, with what is found in it, and the bits of the faults that it keeps: as few steps as do,
+/// then as few faults.
+fn shrunk(case: &Case, found: String, fails: &dyn Fn(&Case) -> Option<String>) -> (String, Case, u64) {
     let (mut found, mut smallest) = (found, case.clone());
-    let fails = |case: &Case| crash_everywhere(case, &mut Counts::default()).err();
     if let Some((steps, text)) =
         (1..case.steps).find_map(|steps| fails(&Case { steps, ..case.clone() }).map(|text| (steps, text)))
     {
         (found, smallest.steps) = (text, steps);
     }
     let mut kept = (1_u64 << case.faults.len()) - 1;
-    for place in 0..case.faults.len() {
+    let without = |kept: u64, place: usize, steps| {
         let fewer = kept & !(1 << place);
-        let trial = Case { faults: kept_faults(case, fewer), ..smallest.clone() };
-        if let Some(text) = fails(&trial) {
-            (found, smallest, kept) = (text, trial, fewer);
-        }
+        let trial = Case { faults: kept_faults(case, fewer), steps, ..case.clone() };
+        (fewer != kept).then(|| fails(&trial).map(|text| (text, trial, fewer)))?
+    };
+    while let Some(smaller) = (0..case.faults.len()).find_map(|place| without(kept, place, smallest.steps)) {
+        (found, smallest, kept) = smaller;
     }
-    let (seed, steps) = (case.seed, smallest.steps);
-    format!(
-        "{found}\nthe smallest case: TAFFRAIL_SIM_SEED={seed} TAFFRAIL_SIM_STEPS={steps} TAFFRAIL_SIM_FAULTS={kept}"
-    )
+    (found, smallest, kept)
 }
 
 /// Cases on all cores until enough states have been examined; the first finding ends it.
@@ -184,4 +189,53 @@ fn examine_states() -> Counts {
         None => until(number_from_environment("TAFFRAIL_SIM_STATES").unwrap_or(STATES), 1),
     };
     result.unwrap_or_else(|found| panic!("{found}"))
+}
+
+/// A failure that is planted: three batches are acknowledged, and a process was killed in the midst of a write.
+fn planted(case: &Case) -> Option<String> {
+    let mut world = World::new(case);
+    world.run();
+    let acknowledged = world.oracle.submitted.iter().filter(|submitted| matches!(submitted.outcome, Outcome::Acked(_)));
+    let reached = |(index, fault): &(u64, Fault)| {
+        *index < world.disk.next_operation() && matches!(fault, Fault::KillAfterPart(_))
+    };
+    let fails = acknowledged.count() >= 3 && case.faults.iter().any(reached);
+    fails.then(|| format!("planted: {} calls", world.disk.next_operation()))
+}
+
+#[test]
+fn sim_a_failing_case_shrinks_to_one_that_fails_as_well_and_has_nothing_to_spare() {
+    let mut shrunk_cases = 0;
+    for seed in 1..400 {
+        let case = with_kills(Case::of(seed));
+        let Some(found) = planted(&case) else { continue };
+        let (found, smallest, kept) = shrunk(&case, found, &planted);
+        assert_eq!(planted(&smallest), Some(found), "seed {seed}: it is seen again, call for call");
+        // As it is told: by seed, steps and faults.
+        let again = Case { steps: smallest.steps, faults: kept_faults(&case, kept), ..with_kills(Case::of(seed)) };
+        assert_eq!(planted(&again), planted(&smallest), "seed {seed}");
+        let spared = (0..case.faults.len()).filter(|place| kept >> place & 1 == 1).map(|place| kept & !(1 << place));
+        for fewer in spared {
+            let trial = Case { faults: kept_faults(&case, fewer), ..smallest.clone() };
+            assert_eq!(planted(&trial), None, "seed {seed}: a fault could be spared");
+        }
+        let fewer_steps = |steps| Case { steps, ..case.clone() };
+        assert!((1..smallest.steps).all(|steps| planted(&fewer_steps(steps)).is_none()), "seed {seed}");
+        shrunk_cases += 1;
+    }
+    assert!(shrunk_cases > 20, "{shrunk_cases} cases fail: nothing was tested");
+}
+
+#[test]
+fn sim_a_case_is_replayed_call_for_call() {
+    for seed in 1..60 {
+        let calls = |_| {
+            let mut world = World::new(&with_kills(Case::of(seed)));
+            world.run();
+            let calls: Vec<String> = world.disk.ops().iter().map(ToString::to_string).collect();
+            (calls, world.disk.pending_units().iter().map(|unit| format!("{unit:?}")).collect::<Vec<_>>())
+        };
+        assert_eq!(calls(1), calls(2), "seed {seed}");
+        assert!(calls(3).0.len() > 10, "seed {seed}");
+    }
 }

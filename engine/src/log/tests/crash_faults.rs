@@ -50,26 +50,35 @@ fn examine_faulty(world: &mut World, random: &mut Random, counts: &mut Counts) -
 #[test]
 fn sim_every_call_may_fail_in_every_way() {
     tell("faults", &["P1", "P2", "P5", "P6"], || {
-        let counts = examine_faults();
-        let figures = vec![
-            ("crash_states", counts.states),
-            ("acknowledged_lost", 0),
-            ("false_truncations", 0),
-            ("false_refusals", 0),
-            ("workloads", counts.cases),
-            ("failed_syncs", counts.failed_syncs),
-        ];
-        (counts.faults, figures)
+        told(&examine_faults(number_from_environment("TAFFRAIL_SIM_FAULT_CASES").unwrap_or(4), 0))
     });
 }
 
-/// Every call of some workloads, with every fault; panics at the first finding.
-fn examine_faults() -> Counts {
+#[test]
+fn sim_two_calls_may_fail_in_every_way() {
+    tell("fault-pairs", &["P1", "P2", "P5", "P6"], || {
+        let seconds = number_from_environment("TAFFRAIL_SIM_SECOND_FAULTS").unwrap_or(1);
+        told(&examine_faults(number_from_environment("TAFFRAIL_SIM_PAIR_CASES").unwrap_or(2), seconds))
+    });
+}
+
+fn told(counts: &Counts) -> (u64, Vec<(&'static str, u64)>) {
+    let figures = vec![
+        ("crash_states", counts.states),
+        ("acknowledged_lost", 0),
+        ("false_truncations", 0),
+        ("false_refusals", 0),
+        ("workloads", counts.cases),
+        ("failed_syncs", counts.failed_syncs),
+    ];
+    (counts.faults, figures)
+}
+
+/// Every call of some workloads, with every fault; panics at the first finding. Behind each fault, so many second ones at
+/// calls that come later, drawn from all; with more than there are, each of them.
+fn examine_faults(cases: u64, seconds: u64) -> Counts {
     let mut counts = Counts::default();
     let seed = number_from_environment("TAFFRAIL_SIM_SEED");
-    let cases = number_from_environment("TAFFRAIL_SIM_FAULT_CASES").unwrap_or(4);
-    // Not the second one of a pair that hits the same call: the last one counts.
-    let in_pairs = number_from_environment("TAFFRAIL_SIM_PAIRS").is_some();
     for seed in seed.map_or(1_000..1_000 + cases, |seed| seed..seed + 1) {
         let case = Case::of(seed);
         let mut whole = World::new(&case);
@@ -79,20 +88,34 @@ fn examine_faults() -> Counts {
         let mut random = Random(seed ^ 0xFA17);
         for index in 0..length {
             for fault in FAULTS {
-                let mut faults = vec![(index, fault)];
-                if in_pairs {
-                    faults.push((random.below(length), FAULTS[random.index(FAULTS.len())]));
+                for faults in with_second((index, fault), length, seconds, &mut random) {
+                    let mut world = World::new(&Case { faults: faults.clone(), ..case.clone() });
+                    let found = examine_faulty(&mut world, &mut random, &mut counts);
+                    let operations = || whole.disk.ops().get(usize::try_from(index).unwrap()).map(ToString::to_string);
+                    found.unwrap_or_else(|found| {
+                        panic!("{found:?}\n  {faults:?} at {:?}; TAFFRAIL_SIM_SEED={seed}", operations());
+                    });
                 }
-                let mut world = World::new(&Case { faults, ..case.clone() });
-                let found = examine_faulty(&mut world, &mut random, &mut counts);
-                let operations = || whole.disk.ops().get(usize::try_from(index).unwrap()).map(ToString::to_string);
-                found.unwrap_or_else(|found| {
-                    panic!("{found:?}\n  {fault:?} at {:?}; TAFFRAIL_SIM_SEED={seed}", operations());
-                });
             }
         }
     }
     counts
+}
+
+/// A fault, alone or with each of some that come later.
+fn with_second(first: (u64, Fault), length: u64, seconds: u64, random: &mut Random) -> Vec<Vec<(u64, Fault)>> {
+    // What is done about the first one takes calls of its own.
+    let later = first.0 + 1..length + 8;
+    let all = (later.end - later.start) * FAULTS.len() as u64;
+    let second = |drawn: u64| {
+        let fault = FAULTS[usize::try_from(drawn % FAULTS.len() as u64).unwrap()];
+        vec![first, (later.start + drawn / FAULTS.len() as u64, fault)]
+    };
+    match seconds {
+        0 => vec![vec![first]],
+        _ if seconds >= all => (0..all).map(second).collect(),
+        _ => (0..seconds).map(|_| second(random.below(all))).collect(),
+    }
 }
 
 /// Bytes that the files of a disk take.
