@@ -9,6 +9,7 @@ use taffrail::run::{Change, Content};
 use taffrail::{Expect, Journal};
 
 use crate::kit::{Answer, Directory, answer, dump, run, snapshot, spawn};
+use crate::lab_result::tell;
 
 const REASON: &str = "a test: these runs are over";
 
@@ -73,6 +74,24 @@ fn told(store: &Path) -> Vec<(u64, Value, Value)> {
     events.map(|event| (event["seq"].as_u64().expect("a seq"), event["type"].clone(), event["data"].clone())).collect()
 }
 
+/// Another plan, no reason, another loss, and arguments that do not go together.
+fn assert_refused(store: &Path, words: &[&str], name: &str) {
+    for (refused, exit, code) in [
+        (run(store, &[words, &["--apply", "--plan", "000000", "--reason", REASON]].concat(), ""), 7, "T0401"),
+        (run(store, &[words, &["--apply", "--plan", name]].concat(), ""), 2, "T0104"),
+        (
+            run(store, &[words, &["--apply", "--plan", name, "--reason", REASON, "--accept-loss", "200"]].concat(), ""),
+            7,
+            "T0402",
+        ),
+        (run(store, &["log", "compact", "--finished", "--status", "running"], ""), 2, "T0103"),
+        (run(store, &["log", "compact", "--keep-last", "1"], ""), 2, "T0104"),
+    ] {
+        assert_eq!(refused.exit, Some(exit), "{refused:?}");
+        assert!(refused.notes.starts_with(&format!("error[{code}]: ")), "{refused:?}");
+    }
+}
+
 #[test]
 fn runs_that_have_ended_move_to_an_archive_and_come_back() {
     let directory = Directory::new("compaction");
@@ -96,24 +115,7 @@ fn runs_that_have_ended_move_to_an_archive_and_come_back() {
     let plan = planned(&store, &words);
     assert_eq!((plan["schema"].as_str(), plan["events"].as_u64()), (Some("taffrail.compaction_plan/1"), Some(200)));
     let name = plan["name"].as_str().expect("a name");
-    for (refused, exit, code) in [
-        (run(&store, &[&words[..], &["--apply", "--plan", "000000", "--reason", REASON]].concat(), ""), 7, "T0401"),
-        (run(&store, &[&words[..], &["--apply", "--plan", name]].concat(), ""), 2, "T0104"),
-        (
-            run(
-                &store,
-                &[&words[..], &["--apply", "--plan", name, "--reason", REASON, "--accept-loss", "200"]].concat(),
-                "",
-            ),
-            7,
-            "T0402",
-        ),
-        (run(&store, &["log", "compact", "--finished", "--status", "running"], ""), 2, "T0103"),
-        (run(&store, &["log", "compact", "--keep-last", "1"], ""), 2, "T0104"),
-    ] {
-        assert_eq!(refused.exit, Some(exit), "{refused:?}");
-        assert!(refused.notes.starts_with(&format!("error[{code}]: ")), "{refused:?}");
-    }
+    assert_refused(&store, &words, name);
     assert!(snapshot(&store) == before.0, "a plan, or a refusal, changed the store");
 
     let states = |run_name: &str| planned(&store, &["state", "show", run_name])["digest"].clone();
@@ -224,6 +226,14 @@ fn what_is_dropped_is_lost_by_number_and_its_states_stay() {
 /// A compaction beside a process that writes, one that follows, and one that is in the middle of a dump.
 #[test]
 fn beside_writers_followers_and_dumps_nothing_is_missed_and_nothing_issued_twice() {
+    tell("compaction-beside", &["P1", "P2", "P9"], || {
+        let appended = write_beside_compactions();
+        (appended, vec![("appended_meanwhile", appended)])
+    });
+}
+
+/// How many events were appended and acknowledged meanwhile.
+fn write_beside_compactions() -> u64 {
     let directory = Directory::new("beside");
     let store = filled(&directory, 12);
     let ended = told(&store).len();
@@ -277,6 +287,7 @@ fn beside_writers_followers_and_dumps_nothing_is_missed_and_nothing_issued_twice
     assert_eq!((dumped.exit, dumped.notes.as_str()), (Some(0), ""));
     let seqs: Vec<u64> = dumped.lines().iter().filter_map(|event| event["seq"].as_u64()).collect();
     assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]) && seqs.len() > ended / 4, "{} of {ended}", seqs.len());
+    count
 }
 
 /// Killed anywhere: the next compaction, or undo, puts the store in order.

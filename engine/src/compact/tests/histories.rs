@@ -3,6 +3,7 @@
 use super::kit::{Sum, Tick, authority, change, events, finished, folds, options, prefix, reader, snapshots};
 use crate::compact::{CompactionPlan, ForgetPlan, Originals};
 use crate::fold::Start;
+use crate::lab_result::tell;
 use crate::plan::Authority;
 use crate::repair::UndoPlan;
 use crate::run::{Change, Content, ForkPlan, RewindPlan, RewindRequest, Runs};
@@ -160,32 +161,42 @@ fn state<F: Fold>(reader: &crate::Reader, run: Seq) -> Result<StateDigest, &'sta
     Ok(loaded.standing.digest().unwrap())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whatever was done before, no compaction and no undo changes the state of any run by any fold, no seq is issued twice,
-    /// and the log stays clean.
-    #[test]
-    fn compaction_keeps_every_state_of_every_history(steps in prop::collection::vec(step(), 10..40)) {
-        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-        options().open_on(Arc::clone(&storage)).unwrap().close().unwrap();
-        let mut model = Model { storage, highest: 0, forks: 0 };
-        for step in &steps {
-            model.go(step);
-            model.check();
-        }
+/// An empty store, and all steps of a history on it.
+fn lived(steps: &[Step], wanted: impl Fn(&Step) -> bool) -> Model {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+    options().open_on(Arc::clone(&storage)).unwrap().close().unwrap();
+    let mut model = Model { storage, highest: 0, forks: 0 };
+    for step in steps.iter().filter(|step| wanted(step)) {
+        model.go(step);
+        model.check();
     }
+    model
+}
 
-    /// What was archived and put back is the log that there was, event by event; then the archives are not needed any more.
-    #[test]
-    fn undoing_every_compaction_brings_every_event_back(steps in prop::collection::vec(step(), 10..40)) {
-        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-        options().open_on(Arc::clone(&storage)).unwrap().close().unwrap();
-        let mut model = Model { storage, highest: 0, forks: 0 };
-        for step in steps.iter().filter(|step| !matches!(step, Step::Compact { is_dropped: true, .. } | Step::Undo)) {
-            model.go(step);
-            model.check();
-        }
+const CASES: u32 = 48;
+
+fn bounded() -> ProptestConfig {
+    ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Whatever was done before, no compaction and no undo changes the state of any run by any fold, no seq is issued twice, and
+/// the log stays clean.
+#[test]
+fn compaction_keeps_every_state_of_every_history() {
+    tell("compaction-histories", &["P3", "P7"], || {
+        proptest!(bounded(), |(steps in prop::collection::vec(step(), 10..40))| {
+            lived(&steps, |_| true);
+        });
+        (CASES.into(), vec![])
+    });
+}
+
+/// What was archived and put back is the log that there was, event by event; then the archives are not needed any more.
+#[test]
+fn undoing_every_compaction_brings_every_event_back() {
+    proptest!(bounded(), |(steps in prop::collection::vec(step(), 10..40))| {
+        let kept = |step: &Step| !matches!(step, Step::Compact { is_dropped: true, .. } | Step::Undo);
+        let mut model = lived(&steps, kept);
         while let Ok(plan) = UndoPlan::make(&model.storage, None) {
             plan.apply(&model.storage, &Model::agreed(plan.name(), 0)).unwrap();
         }
@@ -196,5 +207,5 @@ proptest! {
         prop_assert_eq!(ForgetPlan::candidates(&*model.storage).unwrap(), Vec::<String>::new());
         let left = events(&reader(&model.storage));
         prop_assert_eq!(&left[..all.len()], &all[..]);
-    }
+    });
 }

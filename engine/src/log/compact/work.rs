@@ -89,7 +89,22 @@ impl Work {
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
         let read = read_full_at(&*file, 0, &mut bytes).map_err(io_error)?;
         // A note that was not written to its end was never told of.
-        Ok(serde_json::from_slice(&bytes[..read]).ok())
+        Ok(serde_json::from_slice(&bytes[..read]).ok().filter(|work: &Work| work.stays_in(directory)))
+    }
+
+    /// Whether it names only files that such work has: what a note says of paths is not believed further than this.
+    fn stays_in(&self, directory: &str) -> bool {
+        let prepared = archive::prepared(directory);
+        let is_own = |replacement: &Replacement| {
+            let last = replacement.numbers().last().map(|number| format!("{prepared}/{}", number.file_name()));
+            last.as_ref() == Some(&replacement.prepared)
+        };
+        let is_kept = |forgotten: &String| {
+            let name =
+                forgotten.split_once('/').filter(|(parent, _)| [paths::ARCHIVE, paths::QUARANTINE].contains(parent));
+            name.is_some_and(|(_, name)| !name.is_empty() && !name.contains('/'))
+        };
+        self.replacements.iter().all(is_own) && self.forgotten.iter().all(is_kept)
     }
 
     /// Whether the log tells of it. What it tells is durable then.
@@ -288,4 +303,27 @@ fn alone(storage: &dyn Storage) -> Result<Box<dyn StorageFile>> {
     }
     Err(Error::new(ErrorKind::Locked, "T0311", "another process is compacting this store")
         .hint("wait for the other process"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_that_names_other_files_is_none() {
+        let directory = "archive/abc123";
+        let of = |prepared: &str| Work {
+            replacements: vec![Replacement { prepared: prepared.to_owned(), present: vec![(3, 0, 100)] }],
+            ..Work::default()
+        };
+        assert!(of("archive/abc123/prepared/0000000003.seg").stays_in(directory));
+        for other in ["archive/abc123/prepared/0000000004.seg", "LOCK", "archive/abc124/prepared/0000000003.seg"] {
+            assert!(!of(other).stays_in(directory), "{other}");
+        }
+        let forgets = |name: &str| Work { forgotten: vec![name.to_owned()], ..Work::default() }.stays_in(directory);
+        assert!(forgets("archive/8c1e44") && forgets("quarantine/torn-0000000001-0x1200"));
+        for other in ["segments", "archive", "archive/", "archive/a/b", "snapshots/x", ""] {
+            assert!(!forgets(other), "{other}");
+        }
+    }
 }
