@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use taffrail::config::{
-    CONFIG_FILE_NAME, ReadError, Setting, Source, StoreConfig, SyncPolicy, UnitError, format_byte_size,
-    format_duration, parse_lock_timeout, parse_segment_size,
+    CONFIG_FILE_NAME, ReadError, RetentionConfig, Setting, Source, StoreConfig, SyncPolicy, UnitError,
+    format_byte_size, format_duration, parse_lock_timeout, parse_segment_size,
 };
 use taffrail::storage::Disk;
 use taffrail::{Journal, Options};
@@ -24,7 +24,7 @@ pub const SEGMENT_SIZE_VARIABLE: &str = "TAFFRAIL_SEGMENT_SIZE";
 pub const LOCK_TIMEOUT_VARIABLE: &str = "TAFFRAIL_LOCK_TIMEOUT";
 
 /// Every setting, with who decided it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `sync`
     pub sync: Setting<SyncPolicy>,
@@ -32,6 +32,8 @@ pub struct Settings {
     pub segment_size_bytes: Setting<u64>,
     /// `lock_timeout`
     pub lock_timeout: Setting<Duration>,
+    /// `[retention]`; `None` where no file has it.
+    pub retention: Setting<Option<RetentionConfig>>,
 }
 
 impl Settings {
@@ -67,6 +69,10 @@ impl Settings {
                 layers.iter().map(|(source, layer)| (*source, layer.lock_timeout)),
                 Duration::from_millis(Options::LOCK_TIMEOUT_MS),
             ),
+            retention: Setting::layered(
+                layers.iter().map(|(source, layer)| (*source, layer.retention.clone().map(Some))),
+                None,
+            ),
         }
     }
 
@@ -82,11 +88,16 @@ impl Settings {
 
     /// Name, value and source of each, as `store info` shows them.
     #[must_use]
-    pub fn rows(&self) -> [(&'static str, String, Source); 3] {
+    pub fn rows(&self) -> [(&'static str, String, Source); 4] {
         [
             ("sync", self.sync.value.to_string(), self.sync.source),
             ("segment_size", format_byte_size(self.segment_size_bytes.value), self.segment_size_bytes.source),
             ("lock_timeout", format_duration(self.lock_timeout.value), self.lock_timeout.source),
+            (
+                "retention",
+                self.retention.value.as_ref().map_or_else(|| "none".to_owned(), RetentionConfig::to_string),
+                self.retention.source,
+            ),
         ]
     }
 }
@@ -131,6 +142,7 @@ fn from_environment(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Store
         sync: parsed(SYNC_VARIABLE, read(SYNC_VARIABLE), str::parse)?,
         segment_size_bytes: parsed(SEGMENT_SIZE_VARIABLE, read(SEGMENT_SIZE_VARIABLE), parse_segment_size)?,
         lock_timeout: parsed(LOCK_TIMEOUT_VARIABLE, read(LOCK_TIMEOUT_VARIABLE), parse_lock_timeout)?,
+        retention: None,
     })
 }
 

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod command_line;
+mod compaction;
 mod console;
 mod crashes;
 mod damaged;

@@ -2,10 +2,10 @@ use crate::compact::plan::{CompactionPlan, Originals, SegmentCompaction};
 use crate::error::{Error, Result};
 use crate::fold::{Pass, Replay};
 use crate::log::compact::archive;
-use crate::log::compact::publish::{Replacement, publish};
+use crate::log::compact::publish::Replacement;
 use crate::log::compact::rewrite::{Rewritten, Sources, rewrite};
+use crate::log::compact::work::{self, Work};
 use crate::log::paths;
-use crate::log::quarantine::ensure_dir;
 use crate::plan::{Applied, Authority};
 use crate::storage::{OpenMode, Storage, StorageFile};
 use crate::{ErrorKind, Journal, Reader, Segment, SegmentNumber, Seq};
@@ -19,14 +19,15 @@ const COMMAND: &str = "taffrail log compact";
 
 /// What is known of the work when it is told of in the log.
 struct Prepared {
-    replacements: Vec<Replacement>,
+    work: Work,
     rewritten: Vec<Rewritten>,
 }
 
 impl CompactionPlan {
     /// Carries the plan out. New segments are written beside the old ones, folded, and compared with what the plan's pass
     /// came to; the originals are archived; an operator event tells of it; and only then each new segment is put in its
-    /// place, by one rename, under the store's lock. Safe to be interrupted anywhere: what is left to do is another plan.
+    /// place, by one rename, under the store's lock. Safe to be interrupted anywhere: without the event nothing was changed,
+    /// and with it the next compaction, undo or removal of an archive finishes what is left.
     ///
     /// `progress` is told of bytes of the old segments that have been worked off, and of those of new ones that have been
     /// read back.
@@ -42,22 +43,20 @@ impl CompactionPlan {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Applied> {
         authority.covers(&self.id, self.lost, COMMAND)?;
-        let alone = alone(&**storage)?;
-        archive::remove_prepared(&**storage)?;
+        let lock_timeout_ms = authority.lock_timeout_ms;
+        let alone = work::begin(storage, lock_timeout_ms)?;
         let directory = self.directory(&**storage)?;
         let prepared = self.prepare(storage, &directory, progress).inspect_err(|_| {
-            // Nothing refers to it yet; what can not be removed now is removed by the next compaction.
-            let _left_for_later = self.clear(&**storage, &directory);
+            // Nothing refers to it yet; what can not be removed now is removed by whoever comes next.
+            let _left_for_later = work::roll_back(storage, &directory);
         })?;
-        let event = self.tell(storage, authority, &directory, &prepared)?;
-        for (place, replacement) in prepared.replacements.iter().enumerate() {
-            let mut check = || if place == 0 { self.check_runs(storage) } else { Ok(()) };
-            publish(storage, authority.lock_timeout_ms, replacement, &mut check)?;
-        }
-        archive::remove_directory(&**storage, &archive::prepared(&directory))?;
-        if self.originals == Originals::Dropped {
-            let _not_empty = storage.remove_dir(&directory);
-        }
+        let event = self.tell(storage, authority, &directory, &prepared).inspect_err(|_| {
+            let _left_for_later = work::settle(storage, lock_timeout_ms);
+        })?;
+        prepared
+            .work
+            .carry_out(storage, &directory, lock_timeout_ms, false)
+            .map_err(|error| if error.kind() == ErrorKind::Rejected { error } else { error.hint(COMMAND) })?;
         drop(alone);
         let went: u64 = prepared.rewritten.iter().map(|rewritten| rewritten.events).sum();
         let lost = if self.originals == Originals::Dropped { went } else { 0 };
@@ -73,11 +72,9 @@ impl CompactionPlan {
     /// The plan's directory below `archive/`: its name, or more digits of its id where another plan has that name.
     fn directory(&self, storage: &dyn Storage) -> Result<String> {
         let short = archive::directory(self.name());
-        let is_taken = match storage.open(&format!("{short}/{}", paths::MANIFEST), OpenMode::Read) {
-            Ok(file) => !manifest_names(&*file, &self.id)?,
-            Err(_) => false,
-        };
-        Ok(if is_taken { archive::directory(&self.id[..16.min(self.id.len())]) } else { short })
+        let manifest = archive::manifest(storage, &short)?;
+        let is_taken = !manifest.is_null() && manifest["plan"] != self.id;
+        Ok(if is_taken { archive::directory(self.id.get(..16).unwrap_or(&self.id)) } else { short })
     }
 
     fn kept_in<'d>(&self, directory: &'d str) -> &'d str {
@@ -87,13 +84,16 @@ impl CompactionPlan {
     /// Writes everything that is new, and proves it.
     fn prepare(&self, storage: &Arc<dyn Storage>, directory: &str, progress: &mut dyn FnMut(u64)) -> Result<Prepared> {
         let is_archived = self.originals == Originals::Archived;
-        self.check_space(&**storage)?;
-        self.check_runs(storage)?;
+        check_space(&**storage, self.bytes_peak.saturating_sub(self.bytes_now))?;
+        let after = Reader::open_on(Arc::clone(storage))?.durable();
+        let revisions = self.runs.iter().map(|run| (run.run, run.revision)).collect();
+        let work = Work { plan: self.id.clone(), after, revisions, ..Work::default() };
+        work.check_runs(storage)?;
         archive::make_directories(&**storage, directory, is_archived)?;
-        let mut prepared = Prepared { replacements: Vec::new(), rewritten: Vec::new() };
+        let mut prepared = Prepared { work, rewritten: Vec::new() };
         for segment in &self.segments {
             let (replacement, rewritten) = self.rewrite(&**storage, directory, segment, progress)?;
-            prepared.replacements.push(replacement);
+            prepared.work.replacements.push(replacement);
             prepared.rewritten.push(rewritten);
         }
         self.prove(storage, &prepared, progress)?;
@@ -104,32 +104,10 @@ impl CompactionPlan {
             archive::stand_ins(&**storage, directory, reader.segments(), &archived)?;
             let manifest = serde_json::to_vec_pretty(&self.manifest(directory, &prepared)).unwrap_or_default();
             archive::write_file(&**storage, &format!("{directory}/{}", paths::MANIFEST), &manifest)?;
+            archive::sync_dir(&**storage, &format!("{directory}/{}", paths::SEGMENTS))?;
         }
-        archive::sync(&**storage, directory, is_archived)?;
+        prepared.work.note(&**storage, directory)?;
         Ok(prepared)
-    }
-
-    fn check_space(&self, storage: &dyn Storage) -> Result<()> {
-        let needed = self.bytes_peak.saturating_sub(self.bytes_now);
-        let free = storage.free_bytes().map_err(|error| Error::io("cannot ask for free space", error))?;
-        if let Some(free) = free.filter(|free| *free < needed) {
-            let full = io::Error::new(io::ErrorKind::StorageFull, format!("{needed} bytes needed, {free} free"));
-            return Err(Error::io("not enough space for the new segments and the archive", full));
-        }
-        Ok(())
-    }
-
-    /// Whether the runs stand where the plan saw them.
-    fn check_runs(&self, storage: &Arc<dyn Storage>) -> Result<()> {
-        let runs = Reader::open_on(Arc::clone(storage))?.runs()?;
-        for planned in &self.runs {
-            let now = Seq::new(planned.run).and_then(|run| runs.get(&run)).map(|run| run.revision);
-            if now != Some(planned.revision) {
-                let name = planned.name.clone().unwrap_or_else(|| format!("#{}", planned.run));
-                return Err(self.stale(&format!("run {name:?} has changed since the plan was made")));
-            }
-        }
-        Ok(())
     }
 
     fn rewrite(
@@ -150,11 +128,11 @@ impl CompactionPlan {
             if expected != (Some(&source.header.generation), Some(&len)) {
                 return Err(self.stale(&format!("segment {number} has been rewritten since the plan was made")));
             }
-            copies.push(self.keep(storage, directory, number)?);
-            present.push((number, source.header.generation, len));
+            copies.push(self.keep(storage, directory, number, len)?);
+            present.push((number.get(), source.header.generation, len));
             sources.push(source);
         }
-        let Some((number, ..)) = present.last().copied() else {
+        let Some(number) = sources.last().map(|source: &Segment| source.header.number) else {
             return Err(Error::new(ErrorKind::Invalid, "T0190", "a plan names no segment"));
         };
         let file = format!("{}/{}", archive::prepared(directory), number.file_name());
@@ -171,6 +149,7 @@ impl CompactionPlan {
         storage: &dyn Storage,
         directory: &str,
         number: SegmentNumber,
+        len_bytes: u64,
     ) -> Result<Option<Box<dyn StorageFile>>> {
         if self.originals == Originals::Dropped {
             return Ok(None);
@@ -179,6 +158,7 @@ impl CompactionPlan {
         if archive::link(storage, &paths::segment(number), &to)? {
             return Ok(None);
         }
+        check_space(storage, len_bytes)?;
         archive::create(storage, &to).map(Some)
     }
 
@@ -186,11 +166,9 @@ impl CompactionPlan {
     fn prove(&self, storage: &Arc<dyn Storage>, prepared: &Prepared, progress: &mut dyn FnMut(u64)) -> Result<()> {
         let mut files = BTreeMap::new();
         let mut covered = BTreeSet::new();
-        for replacement in &prepared.replacements {
-            covered.extend(replacement.present.iter().map(|(number, ..)| *number));
-            if let Some((number, ..)) = replacement.present.last() {
-                files.insert(*number, replacement.prepared.clone());
-            }
+        for replacement in &prepared.work.replacements {
+            covered.extend(replacement.numbers());
+            files.extend(replacement.numbers().last().map(|number| (number, replacement.prepared.clone())));
         }
         let reader = Reader::open_on(Arc::clone(storage))?.with_files(files, &covered);
         let mut provers = Vec::new();
@@ -270,13 +248,16 @@ impl CompactionPlan {
         });
         authority.tell(journal, "compact", &self.id, &detail)
     }
+}
 
-    fn clear(&self, storage: &dyn Storage, directory: &str) -> Result<()> {
-        archive::remove_directory(storage, &archive::prepared(directory))?;
-        archive::remove_if_there(storage, &format!("{directory}/{}", paths::MANIFEST))?;
-        archive::remove_directory(storage, &format!("{directory}/{}", paths::SEGMENTS))?;
-        archive::remove_directory(storage, directory)
+/// Says that the disk is full before it is.
+fn check_space(storage: &dyn Storage, needed: u64) -> Result<()> {
+    let free = storage.free_bytes().map_err(|error| Error::io("cannot ask for free space", error))?;
+    if let Some(free) = free.filter(|free| *free < needed) {
+        let full = io::Error::new(io::ErrorKind::StorageFull, format!("{needed} bytes needed, {free} free"));
+        return Err(Error::io("not enough space for the new segments and the archive", full));
     }
+    Ok(())
 }
 
 /// Tells of bytes that are read back.
@@ -289,35 +270,4 @@ impl Pass for Counting<'_> {
         (self.progress)(record.frame_len);
         Ok(())
     }
-}
-
-/// Keeps other compactions, undos and removals of archives away while this is held. Writers are not concerned.
-pub(crate) fn alone(storage: &dyn Storage) -> Result<Box<dyn StorageFile>> {
-    ensure_dir(storage, paths::ARCHIVE)?;
-    let io_error = |error| Error::io(format_args!("cannot open {}", paths::ARCHIVE_LOCK), error);
-    let file = match storage.open(paths::ARCHIVE_LOCK, OpenMode::Write) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            match storage.open(paths::ARCHIVE_LOCK, OpenMode::CreateNew) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    storage.open(paths::ARCHIVE_LOCK, OpenMode::Write)
-                }
-                other => other,
-            }
-        }
-        other => other,
-    };
-    let file = file.map_err(io_error)?;
-    if file.try_lock().map_err(io_error)? {
-        return Ok(file);
-    }
-    Err(Error::new(ErrorKind::Locked, "T0311", "another process is compacting this store")
-        .hint("wait for the other process"))
-}
-
-fn manifest_names(file: &dyn StorageFile, id: &str) -> Result<bool> {
-    let len = file.len_bytes().map_err(|error| Error::io("cannot read a manifest", error))?;
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0).min(1 << 24)];
-    crate::storage::read_full_at(file, 0, &mut bytes).map_err(|error| Error::io("cannot read a manifest", error))?;
-    let manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    Ok(manifest["plan"] == id)
 }

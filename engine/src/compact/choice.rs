@@ -1,3 +1,4 @@
+use crate::config::RetentionConfig;
 use crate::run::Status;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -27,6 +28,18 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// What a policy says at an instant, in nanoseconds since 1970.
+    #[must_use]
+    pub fn of(policy: &RetentionConfig, now_ns: i64) -> Retention {
+        let all = Retention::finished();
+        let age_ns = |age: std::time::Duration| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+        Retention {
+            statuses: policy.statuses.clone().unwrap_or(all.statuses),
+            ended_before_ns: policy.older_than.map(|age| now_ns.saturating_sub(age_ns(age))),
+            keep_last: policy.keep_last.unwrap_or(0),
+        }
+    }
+
     /// All runs that have ended.
     #[must_use]
     pub fn finished() -> Retention {

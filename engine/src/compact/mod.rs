@@ -14,6 +14,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+pub use crate::log::compact::forget::{ForgetPlan, Forgotten, ForgottenRun};
 pub use choice::{Choice, Retention};
 pub use folds::Folds;
 pub use plan::{CompactionPlan, Originals, RunCompaction, RunStays, SegmentCompaction};

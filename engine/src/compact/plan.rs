@@ -4,6 +4,7 @@ use crate::compact::survey::{Limits, Span, Survey};
 use crate::error::Result;
 use crate::fold::{Pass, Replay, Scope, Snapshots};
 use crate::log::compact::going::Going;
+use crate::log::compact::work;
 use crate::plan::{plan_id, plan_name};
 use crate::storage::{OpenMode, Storage};
 use crate::{Listing, Reader, Segment, SegmentNumber, Seq, StateDigest};
@@ -101,8 +102,15 @@ pub struct CompactionPlan {
     pub bytes_now: u64,
     /// Bytes of the log's segments afterwards, at most.
     pub bytes_after_at_most: u64,
-    /// Bytes of segments and archive while it is carried out, at most, where originals have to be copied.
+    /// Bytes of segments and archive while it is carried out, at most. Originals are kept by a second name; where the file
+    /// system has no such thing, they are copied, which takes [`CompactionPlan::bytes_archived`] more.
     pub bytes_peak: u64,
+    /// Bytes of originals that are kept in the archive afterwards.
+    pub bytes_archived: u64,
+    /// How many states of folds were worked out, to be compared with those afterwards.
+    pub states: u64,
+    /// BLAKE3 over those states, in hexadecimal.
+    pub states_digest: String,
     /// The states before, for the proof.
     #[serde(skip)]
     pub(super) proof: Proof,
@@ -121,9 +129,22 @@ pub(super) struct Proof {
     pub(super) states: States,
 }
 
-/// The part of a plan that its id covers.
+impl Proof {
+    /// How many states, and a digest over them.
+    fn summary(&self) -> (u64, String) {
+        let mut hasher = blake3::Hasher::new();
+        for ((fold, run), (digest, events)) in &self.states {
+            let run = run.map_or(0, Seq::get);
+            let digest = digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string());
+            hasher.update(format!("{fold}\0{run}\0{digest}\0{events}\n").as_bytes());
+        }
+        (self.states.len() as u64, hasher.finalize().to_hex().to_string())
+    }
+}
+
+/// The part of a plan that its id covers: what is taken away, not in which words that was asked for.
 #[derive(Serialize)]
-struct Covered<'a>(&'a str, &'a Choice, Originals, &'a [SegmentCompaction], &'a [RunCompaction], Option<u64>);
+struct Covered<'a>(&'a str, Originals, &'a [SegmentCompaction], &'a [RunCompaction], Option<u64>);
 
 impl CompactionPlan {
     /// Plans a compaction, reading only. `through` is the last segment to look at for events to take (`None`: the last one
@@ -166,7 +187,6 @@ impl CompactionPlan {
         let bytes_now = listing.segments.iter().map(|(_, len)| len).sum();
         let replaced: u64 = segments.iter().flat_map(|segment| &segment.lens_bytes).sum();
         let new: u64 = segments.iter().map(|segment| segment.len_after_at_most_bytes).sum();
-        let copies = if originals == Originals::Archived { replaced } else { 0 };
         let mut plan = CompactionPlan {
             id: String::new(),
             log_id: reader.log_id().to_string(),
@@ -181,16 +201,20 @@ impl CompactionPlan {
             stays,
             bytes_now,
             bytes_after_at_most: bytes_now - replaced + new,
-            bytes_peak: bytes_now + new + copies,
+            bytes_peak: bytes_now + new,
+            bytes_archived: if originals == Originals::Archived { replaced } else { 0 },
+            states: 0,
+            states_digest: String::new(),
             proof: chooser.proof(folds, survey.last),
         };
+        (plan.states, plan.states_digest) = plan.proof.summary();
         plan.id = plan.covered_id()?;
         Ok(plan)
     }
 
     fn covered_id(&self) -> Result<String> {
-        let CompactionPlan { log_id, choice, originals, segments, runs, store_before, .. } = self;
-        let covered = Covered(log_id, choice, *originals, segments, runs, *store_before);
+        let CompactionPlan { log_id, originals, segments, runs, store_before, .. } = self;
+        let covered = Covered(log_id, *originals, segments, runs, *store_before);
         plan_id(&covered)
     }
 
@@ -204,6 +228,14 @@ impl CompactionPlan {
     #[must_use]
     pub fn name(&self) -> &str {
         plan_name(&self.id)
+    }
+
+    /// Whether an earlier compaction, undo or removal was interrupted: the next one that is carried out finishes it first.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn is_unfinished(storage: &dyn Storage) -> Result<bool> {
+        work::is_unfinished(storage)
     }
 
     /// Which events go.

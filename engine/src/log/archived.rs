@@ -55,13 +55,20 @@ pub(crate) fn compacted_between(gaps: &[GapRange], after: Option<Seq>, before: S
 /// The directory in which an absence says that its bytes are, where it is one that a compaction makes: what a log says of
 /// paths is not believed further than this.
 pub(crate) fn archive_of(gap: &GapRange) -> Option<&str> {
-    let name = gap.kept_in.strip_prefix(paths::ARCHIVE)?.strip_prefix('/')?;
-    let is_plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (gap.reason == GapReason::Compacted && is_plain).then_some(gap.kept_in.as_str())
+    (gap.reason == GapReason::Compacted && is_archive(&gap.kept_in)).then_some(gap.kept_in.as_str())
+}
+
+/// Whether a directory is named as a compaction's archive is.
+pub(crate) fn is_archive(directory: &str) -> bool {
+    let name = directory.strip_prefix(paths::ARCHIVE).and_then(|name| name.strip_prefix('/'));
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The files in an archive that a segment was made of. They have to be all of them, and to begin where it begins.
 fn originals(storage: &dyn Storage, archive: &str, header: &SegmentHeader) -> Option<Originals> {
+    if !is_whole(storage, archive) {
+        return None;
+    }
     let mut files = BTreeMap::new();
     let mut due = header.covers_from;
     let mut generation = 0;
@@ -82,4 +89,9 @@ fn originals(storage: &dyn Storage, archive: &str, header: &SegmentHeader) -> Op
         files.insert(number, file);
     }
     (due == header.number.next()).then_some(Originals { generation, files })
+}
+
+/// Whether an archive says what it is. One that is being removed does not.
+fn is_whole(storage: &dyn Storage, archive: &str) -> bool {
+    storage.entry(&format!("{archive}/{}", paths::MANIFEST)).is_ok_and(|entry| entry.is_some())
 }

@@ -56,7 +56,7 @@ pub use plan::Kept;
 pub use record::{Artifact, ArtifactVersion, Bundle, Process, RecordedValue, Trust, TrustedPolicy};
 pub use rewind::{Forked, Rewound, Undone};
 pub use runs::{RunCommand, Runs};
-pub use show::{RunReport, Shown, seq_of_step, show};
+pub use show::{ArchivedEvents, RunReport, Shown, seq_of_step, show};
 pub use source::Answer;
 pub use state::{Parent, RewindMade, RunState, Stretch};
 pub use status::{Fault, Phase, Status, Turn, WaitKind, Waiting};

@@ -9,9 +9,9 @@ use crate::run::source::{Answer, SourceFiles};
 use crate::run::state::{RewindMade, RunState, Stretch};
 use crate::run::timeline::{TimelineEvent, Timelines};
 use crate::run::{Runs, Spent};
-use crate::{GapRange, Reader, Seq, Standing};
+use crate::{GapRange, GapReason, Query, Reader, Seq, Standing};
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Everything about one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,6 +37,8 @@ pub struct RunReport {
     pub rewinds: Vec<RewindMade>,
     /// How the questions of an imported run were answered, by step; from the files of the source.
     pub answers: BTreeMap<String, Answer>,
+    /// Its events that compactions have taken out of the log.
+    pub archived: Vec<ArchivedEvents>,
     /// What is wrong with it, as the overview counts it; long lists are cut.
     pub findings: Vec<Finding>,
     /// What the files of an imported run's source say otherwise than its journal.
@@ -46,6 +48,19 @@ pub struct RunReport {
 impl RunReport {
     /// The `schema` of the JSON object.
     pub const SCHEMA: &'static str = "taffrail.run/1";
+}
+
+/// Events of a run that follow each other and that are not in the log any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArchivedEvents {
+    /// How many.
+    pub events: u64,
+    /// The event of the run before them.
+    pub after: u64,
+    /// The event of the run behind them.
+    pub before: u64,
+    /// Where they are, relative to the store; empty where they were dropped.
+    pub kept_in: Vec<String>,
 }
 
 /// Which events of a run a report has.
@@ -62,9 +77,13 @@ pub struct Shown {
 /// # Errors
 /// As reading. What is wrong with the run itself is in the report.
 pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunReport)> {
+    let archived = archived(reader, run)?;
+    // What is in an archive is read there.
+    let whole = if archived.is_empty() { None } else { reader.with_archives()? };
+    let source = whole.as_ref().unwrap_or(reader);
     let (mut folding, mut lines, mut notes) =
-        (Folding::<Runs>::over(reader)?, Folding::<Timelines>::over(reader)?, Notes::with_files());
-    Replay::of_fold::<Runs>(reader, Some(run))?.go(&mut [&mut folding, &mut lines, &mut notes])?;
+        (Folding::<Runs>::over(source)?, Folding::<Timelines>::over(source)?, Notes::with_files());
+    Replay::of_fold::<Runs>(source, Some(run))?.go(&mut [&mut folding, &mut lines, &mut notes])?;
     let failure = folding.failure(Some(run)).cloned();
     let standing = folding.standing(Some(run)).cloned().unwrap_or_default();
     let notes = notes.runs.remove(&run).unwrap_or_default();
@@ -81,9 +100,37 @@ pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunRep
     timeline.drain(..before);
     let source = SourceFiles::of(reader, &notes);
     let mut report = report(run, &notes, &standing, failure.as_ref(), timeline, &source, &reader.gaps()?);
+    report.archived = archived;
     report.timeline_hidden = hidden;
     report.timeline_skipped = standing.state.events.saturating_sub(hidden + report.timeline.len() as u64);
     Ok((standing.state, report))
+}
+
+/// What compactions have taken out of a run: where its revisions jump.
+fn archived(reader: &Reader, run: Seq) -> Result<Vec<ArchivedEvents>> {
+    let gaps = reader.gaps()?;
+    if !gaps.iter().any(|gap| gap.reason == GapReason::Compacted && gap.last > run) {
+        return Ok(Vec::new());
+    }
+    let mut archived = Vec::new();
+    let mut events = reader.events(Query::all().from(run).run(run))?;
+    let mut before: Option<(Seq, u32)> = None;
+    while let Some(record) = events.next()? {
+        let (seq, revision) = (record.seq, record.revision);
+        let jump = before.map(|(after, last)| (after, revision.saturating_sub(last).saturating_sub(1)));
+        if let Some((after, missing)) = jump.filter(|(_, missing)| *missing > 0) {
+            let between = gaps.iter().filter(|gap| gap.first > after && gap.last < seq);
+            let places: BTreeSet<&str> = between
+                .filter(|gap| gap.reason == GapReason::Compacted)
+                .map(|gap| gap.kept_in.as_str())
+                .filter(|place| !place.is_empty())
+                .collect();
+            let kept_in = places.into_iter().map(str::to_owned).collect();
+            archived.push(ArchivedEvents { events: missing.into(), after: after.get(), before: seq.get(), kept_in });
+        }
+        before = Some((seq, revision));
+    }
+    Ok(archived)
 }
 
 fn report(
@@ -108,6 +155,7 @@ fn report(
         abandoned: state.abandoned.clone(),
         rewinds: state.rewinds.clone(),
         answers: checked.answers,
+        archived: Vec::new(),
         findings: findings(notes, standing, failure, absences),
         source_findings: checked.findings,
     }

@@ -1,6 +1,7 @@
 //! `taffrail log ...`
 
 pub mod append;
+pub mod compact;
 pub mod dump;
 pub mod export;
 pub mod import;
@@ -12,6 +13,7 @@ pub mod stat;
 pub mod verify;
 
 use clap::Subcommand;
+use taffrail::Fold;
 
 use super::Context;
 use crate::exit::Exit;
@@ -34,6 +36,8 @@ pub enum Log {
     Stat(stat::Stat),
     /// Take damage out of the log, and record what is absent: a plan first, then that plan and no other
     Repair(repair::Repair),
+    /// Take events out of the log that nobody needs any more, to an archive: a plan first, then that plan and no other
+    Compact(compact::Compact),
     /// Check every byte, and name what is lost
     Verify(verify::Verify),
 }
@@ -43,7 +47,7 @@ impl Log {
     ///
     /// # Errors
     /// What the command says.
-    pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    pub fn run<F: Fold>(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         match self {
             Self::Append(append) => append.run(context),
             Self::Dump(dump) => dump.run(context),
@@ -52,6 +56,7 @@ impl Log {
             Self::Mark(mark) => mark.run(context),
             Self::Stat(stat) => stat.run(context),
             Self::Repair(repair) => repair.run(context),
+            Self::Compact(compact) => compact.run::<F>(context),
             Self::Verify(verify) => verify.run(context),
         }
     }

@@ -138,6 +138,15 @@ impl List {
     }
 }
 
+/// Of a run whose events a compaction has taken, and no snapshot makes up for them, what is left does not tell.
+fn status(run: &RunOverview) -> String {
+    match run.status {
+        _ if run.compacted > 0 => "archived".to_owned(),
+        Some(status) => status.to_string(),
+        None => "-".to_owned(),
+    }
+}
+
 fn name(run: &RunOverview) -> String {
     run.name.clone().unwrap_or_else(|| format!("#{}", run.run))
 }
@@ -169,7 +178,7 @@ fn print(runs: &[RunOverview], output: &mut Output) -> Result<(), Failure> {
     for run in runs {
         table.row([
             name(run),
-            run.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            status(run),
             waits::first(run),
             human::thousands(run.events),
             run.last_time_ns.map_or_else(|| "-".to_owned(), human::time),

@@ -90,6 +90,15 @@ fn print(report: &RunReport, all: bool, store: &Store, output: &mut Output) -> R
         let said = if answer.feedback.is_empty() { String::new() } else { format!(": {}", answer.feedback) };
         rows.push(("answer", format!("{step}: {verdict}{by}{said}")));
     }
+    for archived in &report.archived {
+        let events = human::count(archived.events, "event");
+        let (after, before) = (human::thousands(archived.after), human::thousands(archived.before));
+        let place = match archived.kept_in.as_slice() {
+            [] => "not kept".to_owned(),
+            places => format!("in {}/", places.join("/, ")),
+        };
+        rows.push(("archived", format!("{events} between seq {after} and {before}: {place}")));
+    }
     for (label, text) in rows {
         output.line(format!("  {label:<8} {text}").as_str())?;
     }

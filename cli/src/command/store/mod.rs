@@ -1,5 +1,6 @@
 //! `taffrail store ...`
 
+pub mod forget;
 pub mod info;
 pub mod init;
 pub mod undo;
@@ -17,8 +18,10 @@ pub enum Store {
     Init(init::Init),
     /// Show what a store is, how it stands, and what configures it
     Info(info::Info),
-    /// Put back what a repair replaced: a plan first, then that plan and no other
+    /// Put back what a repair or a compaction replaced: a plan first, then that plan and no other
     Undo(undo::Undo),
+    /// Remove what repairs and compactions have kept, for good: a plan first, then that plan and no other
+    Forget(forget::Forget),
 }
 
 impl Store {
@@ -31,6 +34,7 @@ impl Store {
             Self::Init(init) => init.run(context),
             Self::Info(info) => info.run(context),
             Self::Undo(undo) => undo.run(context),
+            Self::Forget(forget) => forget.run(context),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::store::Store;
 /// Arguments of `taffrail store undo`.
 #[derive(Args, Clone, Debug)]
 pub struct Undo {
-    /// The event that tells of the repair [default: the last repair that was not undone]
+    /// The event that tells of the repair or the compaction [default: the last one that was not undone]
     #[arg(value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
     pub seq: Option<u64>,
 
@@ -69,7 +69,8 @@ fn print(plan: &UndoPlan, proposal: &Proposal, output: &mut Output) -> Result<()
     }
     output.line(proposal.heading())?;
     let undoes = plan.undoes.get(..6).unwrap_or(&plan.undoes);
-    let what = if plan.segments.is_empty() { "drop" } else { "repair" };
+    let is_compaction = plan.verb == "compact";
+    let what = if is_compaction { "compaction" } else { plan.verb.as_str() };
     output.line(format!("  undo    {what} {undoes}, told by seq {}", plan.event).as_str())?;
     for restored in &plan.segments {
         let (segment, size) = (restored.segment, human::byte_size(restored.len_bytes));
@@ -79,7 +80,9 @@ fn print(plan: &UndoPlan, proposal: &Proposal, output: &mut Output) -> Result<()
         let size = human::byte_size(restored.len_bytes);
         output.line(format!("  snap    put back {}, {size}", restored.file).as_str())?;
     }
-    if !plan.segments.is_empty() {
+    if is_compaction {
+        output.line("the events come back into the log, and the archive stays until it is forgotten")?;
+    } else if !plan.segments.is_empty() {
         output.line(format!("  keep    quarantine/{}/: what is there now", proposal.name).as_str())?;
         output.line("the damage comes back with the originals; events that were appended since stay")?;
     }

@@ -4,7 +4,7 @@ use super::kit::{
     Sum, authority, change, compact, events, finished, options, plan, prefix, reader, snapshots, states, ticks,
     whole_run,
 };
-use crate::compact::Originals;
+use crate::compact::{ForgetPlan, Originals};
 use crate::fold::{Start, check};
 use crate::run::{Change, Content, Runs, overview};
 use crate::storage::{Memory, Storage};
@@ -204,4 +204,106 @@ fn two_compactions_after_each_other_keep_every_original() {
     let all = events(&whole);
     assert_eq!(all[..original.len()], original, "the archives hold what was there at first");
     assert!(all.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "and nothing is missing");
+}
+
+#[test]
+fn a_journal_and_a_reader_that_were_open_all_the_time_go_on() {
+    let storage = store();
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    let open = journal.run("open").unwrap();
+    let ended = journal.run("ended-1").unwrap();
+    let (revision, highest) = (ended.revision(), reader(&storage).next_seq().unwrap());
+    let before = events(&reader(&storage));
+    let beside = reader(&storage);
+    let mut half_read = beside.events(crate::Query::all()).unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        seen.push(half_read.next().unwrap().unwrap().seq);
+    }
+    compact(&storage, &finished(), Originals::Archived);
+    // The journal has places in segments in mind that are other files now.
+    let tick = || [super::kit::Tick(1, String::new())];
+    let conflict = ended.append(Expect::Revision(revision - 1), &tick()).unwrap_err();
+    assert_eq!(conflict.kind(), ErrorKind::Conflict, "{conflict}");
+    let appended = ended.append(Expect::Revision(revision), &tick()).unwrap();
+    assert!(appended.first > highest, "behind the event that tells of the compaction");
+    open.append(Expect::Any, &tick()).unwrap();
+    assert!(journal.run("ended-2").unwrap().append(Expect::Any, &tick()).unwrap().first > appended.first);
+    journal.close().unwrap();
+    is_clean(&storage);
+    // What was being read goes on: over originals, or over recorded absences.
+    while let Some(record) = half_read.next().unwrap() {
+        seen.push(record.seq);
+    }
+    let left: Vec<u64> = events(&reader(&storage)).iter().map(|line| line.0).collect();
+    assert!(seen.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!(left.iter().filter(|seq| **seq <= before.len() as u64).all(|seq| seen.iter().any(|it| it.get() == *seq)));
+}
+
+#[test]
+fn what_is_forgotten_is_counted_named_and_gone() {
+    let storage = store();
+    let run = reader(&storage).find_run("ended-1").unwrap().run;
+    let (planned, applied) = compact(&storage, &finished(), Originals::Archived);
+    let directory = applied.kept_in.unwrap();
+    let forget = ForgetPlan::make(&storage, &[directory.clone()].into()).unwrap();
+    assert_eq!((forget.lost, forget.runs.len()), (planned.events, 4), "{forget:?}");
+    assert_eq!(forget.runs.iter().map(|run| run.events).sum::<u64>(), planned.events);
+    let agreed = |plan: &ForgetPlan, accept_loss| crate::plan::Authority {
+        plan: plan.name().to_owned(),
+        accept_loss,
+        reason: "a test".into(),
+        actor: "uid:0".into(),
+        lock_timeout_ms: 500,
+    };
+    assert_eq!(forget.apply(&storage, &agreed(&forget, 0)).unwrap_err().code(), "T0402");
+    let applied = forget.apply(&storage, &agreed(&forget, forget.lost)).unwrap();
+    assert_eq!((applied.lost, applied.kept_in), (planned.events, None));
+    assert!(storage.entry(&directory).unwrap().is_none());
+    let error = reader(&storage).state::<Sum>(Some(run), None, Start::Snapshot).unwrap_err();
+    assert_eq!(error.code(), "T0508", "{error}");
+    is_clean(&storage);
+    assert_eq!(ForgetPlan::make(&storage, &[directory].into()).unwrap_err().code(), "T0407");
+    assert_eq!(crate::repair::UndoPlan::make(&storage, None).unwrap_err().code(), "T0404");
+}
+
+/// A writer waits for a compaction as long as for a rotation: in the lock, the compaction reads no segment and no run, and
+/// syncs less often than a rotation does.
+#[test]
+fn in_the_lock_a_compaction_does_less_than_a_rotation() {
+    let disk = crate::storage::SimDisk::new(3);
+    let storage: Arc<dyn Storage> = Arc::new(disk.process(1));
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    for part in 0..4 {
+        whole_run(&journal, &format!("ended-{part}"), part * 18..part * 18 + 18);
+    }
+    let from = disk.next_operation();
+    ticks(&journal, "open", 0..36);
+    let rotation = most_in_the_lock(&disk, from);
+    journal.close().unwrap();
+    let planned = plan(&storage, &finished(), Originals::Archived);
+    assert!(planned.segments.len() > 2, "{planned:#?}");
+    let from = disk.next_operation();
+    planned.apply(&storage, &authority(&planned), &mut |_| {}).unwrap();
+    let compaction = most_in_the_lock(&disk, from);
+    assert!(rotation.0 >= 3, "a rotation syncs the old segment, the new one and their directory: {rotation:?}");
+    assert!(compaction.0 <= rotation.0, "{compaction:?} syncs and bytes, and of a rotation {rotation:?}");
+    assert!(compaction.1 <= rotation.1.max(48 << 10), "{compaction:?} syncs and bytes, and of a rotation {rotation:?}");
+}
+
+/// Syncs, and bytes asked for by reads and writes, while somebody held the store's lock: the most of each.
+fn most_in_the_lock(disk: &crate::storage::SimDisk, from: u64) -> (u64, u64) {
+    use crate::storage::OperationKind as Kind;
+    let (mut most, mut now, mut is_held) = ((0, 0), (0, 0), false);
+    for call in disk.ops().iter().filter(|call| call.index >= from) {
+        match call.kind {
+            Kind::TryLock if &*call.name == "LOCK" => (is_held, now) = (true, (0, 0)),
+            Kind::Unlock if &*call.name == "LOCK" => is_held = false,
+            Kind::SyncAll | Kind::SyncData | Kind::SyncDir if is_held => now.0 += 1,
+            Kind::ReadAt | Kind::WriteAt if is_held => now.1 += call.len_bytes,
+            _ => {}
+        }
+        most = (most.0.max(now.0), most.1.max(now.1));
+    }
+    most
 }

@@ -1,4 +1,6 @@
 //! Tests of compaction.
 
 mod basics;
+mod crashes;
+mod histories;
 mod kit;

@@ -9,7 +9,8 @@ use crate::log::compact::rewrite::write;
 use crate::log::paths;
 use crate::log::quarantine::ensure_dir;
 use crate::log::segment::Segment;
-use crate::storage::{OpenMode, Storage, StorageFile, write_all_at};
+use crate::plan::plan_name;
+use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_full_at, write_all_at};
 use crate::{GapRange, GapReason, Gaps, SegmentHeader, SegmentNumber, Seq};
 use std::collections::BTreeSet;
 use std::io;
@@ -71,6 +72,44 @@ pub(crate) fn link(storage: &dyn Storage, from: &str, to: &str) -> Result<bool> 
     }
 }
 
+/// Copies a file durably.
+pub(crate) fn copy(storage: &dyn Storage, from: &str, to: &str) -> Result<()> {
+    let io_error = |error| Error::io(format_args!("cannot copy {from}"), error);
+    let (source, target) = (storage.open(from, OpenMode::Read).map_err(io_error)?, create(storage, to)?);
+    let mut chunk = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        let len = read_full_at(&*source, at, &mut chunk).map_err(io_error)?;
+        if len == 0 {
+            return target.sync_all().map_err(io_error);
+        }
+        write_all_at(&*target, at, &chunk[..len]).map_err(io_error)?;
+        at += len as u64;
+    }
+}
+
+/// What an archive says of itself; nothing where that can not be understood.
+pub(crate) fn manifest(storage: &dyn Storage, directory: &str) -> Result<serde_json::Value> {
+    let name = format!("{directory}/{}", paths::MANIFEST);
+    let io_error = |error| Error::io(format_args!("cannot read {name}"), error);
+    let file = match storage.open(&name, OpenMode::Read) {
+        Err(error) if is_absent(&error) => return Ok(serde_json::Value::Null),
+        other => other.map_err(io_error)?,
+    };
+    let len = file.len_bytes().map_err(io_error)?.min(MOST_MANIFEST_LEN_BYTES);
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    let read = read_full_at(&*file, 0, &mut bytes).map_err(io_error)?;
+    Ok(serde_json::from_slice(&bytes[..read]).unwrap_or_default())
+}
+
+const MOST_MANIFEST_LEN_BYTES: u64 = 64 << 20;
+
+/// A directory below `archive/` for a plan: its name, or more digits of its id where that is taken.
+pub(crate) fn free_directory(storage: &dyn Storage, id: &str) -> Result<String> {
+    let short = directory(plan_name(id));
+    Ok(if exists(storage, &short)? { directory(id.get(..16).unwrap_or(id)) } else { short })
+}
+
 /// Writes what stands in an archive for the segments before its last one that are not in it.
 ///
 /// # Errors
@@ -130,17 +169,38 @@ pub(crate) fn write_file(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Res
         .map_err(|error| Error::io(format_args!("cannot write {name}"), error))
 }
 
-/// Removes what a compaction that did not come to its end has left: new segments, of any plan.
-pub(crate) fn remove_prepared(storage: &dyn Storage) -> Result<()> {
-    for name in entries(storage, paths::ARCHIVE)? {
-        let directory = directory(&name);
-        remove_directory(storage, &prepared(&directory))?;
-        // A plan that drops has nothing else.
-        if entries(storage, &directory)?.is_empty() {
-            let _not_empty_or_no_directory = storage.remove_dir(&directory);
-        }
+/// Whether a name is taken.
+pub(crate) fn exists(storage: &dyn Storage, name: &str) -> Result<bool> {
+    match storage.entry(name) {
+        Ok(entry) => Ok(entry.is_some()),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(Error::io(format_args!("cannot look at {name}"), error)),
     }
-    Ok(())
+}
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_dir(storage: &dyn Storage, directory: &str) -> Result<()> {
+    storage.sync_dir(directory).map_err(|error| Error::io(format_args!("cannot sync {directory}"), error))
+}
+
+/// Removes a directory with all that is in it, if it is there. What says that it is an archive goes first: from then on
+/// nobody takes it for one.
+pub(crate) fn remove_tree(storage: &dyn Storage, directory: &str) -> Result<()> {
+    let manifest = format!("{directory}/{}", paths::MANIFEST);
+    if exists(storage, &manifest)? {
+        remove_if_there(storage, &manifest)?;
+        sync_dir(storage, directory)?;
+    }
+    let listed = match storage.list(directory) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        listed => listed.map_err(|error| Error::io(format_args!("cannot list {directory}"), error))?,
+    };
+    for entry in listed.iter().filter(|entry| entry.kind == EntryKind::Directory) {
+        remove_directory(storage, &format!("{directory}/{}", entry.name))?;
+    }
+    remove_directory(storage, directory)?;
+    let parent = directory.rsplit_once('/').map_or("", |(parent, _)| parent);
+    sync_dir(storage, parent)
 }
 
 /// Removes a directory of files, if it is there.
@@ -163,15 +223,7 @@ pub(crate) fn entries(storage: &dyn Storage, directory: &str) -> Result<Vec<Stri
     }
 }
 
-fn is_absent(error: &io::Error) -> bool {
+/// Whether an error says that there is nothing of that name.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// Makes the entries of an archive durable.
-pub(crate) fn sync(storage: &dyn Storage, directory: &str, with_segments: bool) -> Result<()> {
-    let io_error = |error| Error::io(format_args!("cannot sync {directory}"), error);
-    if with_segments {
-        storage.sync_dir(&format!("{directory}/{}", paths::SEGMENTS)).map_err(io_error)?;
-    }
-    storage.sync_dir(&prepared(directory)).and_then(|()| storage.sync_dir(directory)).map_err(io_error)
 }

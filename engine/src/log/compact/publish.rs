@@ -11,31 +11,39 @@ use crate::log::paths;
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage};
 use crate::{ErrorKind, SegmentNumber};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A new file, and the segments that it takes the place of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Replacement {
     /// The new file, relative to the store.
     pub(crate) prepared: String,
     /// What is there now, ascending: number, generation, length of the file in bytes. The new file bears the last number.
-    pub(crate) present: Vec<(SegmentNumber, u32, u64)>,
+    pub(crate) present: Vec<(u32, u32, u64)>,
+}
+
+impl Replacement {
+    /// The segments that it takes the place of.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = SegmentNumber> {
+        self.present.iter().filter_map(|(number, ..)| SegmentNumber::new(*number))
+    }
 }
 
 /// Publishes one replacement. The store's lock is held meanwhile: no longer than a rotation takes.
 ///
 /// # Errors
-/// `Rejected` where the segments are not the planned ones any more; what `check` says: nothing was changed. `Locked`, `Io`.
+/// `Rejected` where the segments are not the planned ones any more; what `check` says of how the last holder left the lock: nothing was changed. `Locked`, `Io`.
 pub(crate) fn publish(
     storage: &Arc<dyn Storage>,
     lock_timeout_ms: u64,
     replacement: &Replacement,
-    check: &mut dyn FnMut() -> Result<()>,
+    check: &mut dyn FnMut(LockState) -> Result<()>,
 ) -> Result<()> {
     let mut lock = StoreLock::open(Arc::clone(storage))?;
     let state = lock.acquire(lock_timeout_ms)?;
     check_present(&**storage, replacement)?;
-    check()?;
+    check(state)?;
     // Whoever comes after an interruption recovers, and finishes this.
     lock.mark_held()?;
     replace(&**storage, replacement)?;
@@ -54,29 +62,27 @@ pub(crate) fn publish(
 }
 
 fn check_present(storage: &dyn Storage, replacement: &Replacement) -> Result<()> {
-    for (number, generation, len_bytes) in &replacement.present {
-        let segment = Segment::open(storage, *number, OpenMode::Read)?;
+    for (number, (_, generation, len_bytes)) in replacement.numbers().zip(&replacement.present) {
+        let segment = Segment::open(storage, number, OpenMode::Read)?;
         let len = segment.file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error))?;
         if (segment.header.generation, len) != (*generation, *len_bytes) {
             let message = format!("segment {number} has been rewritten since the plan was made");
-            return Err(Error::new(ErrorKind::Rejected, "T0401", message).segment(*number));
+            return Err(Error::new(ErrorKind::Rejected, "T0401", message).segment(number).hint("taffrail log compact"));
         }
     }
     Ok(())
 }
 
 fn replace(storage: &dyn Storage, replacement: &Replacement) -> Result<()> {
-    let Some(((first, ..), (last, ..))) = replacement.present.first().zip(replacement.present.last()) else {
-        return Ok(());
-    };
-    let io_error = |error| Error::io("cannot put a segment in its place", error).segment(*last);
-    let note = (first < last).then(|| paths::stands_for(*first, *last));
+    let Some((first, last)) = replacement.numbers().next().zip(replacement.numbers().last()) else { return Ok(()) };
+    let io_error = |error| Error::io("cannot put a segment in its place", error).segment(last);
+    let note = (first < last).then(|| paths::stands_for(first, last));
     if let Some(note) = &note {
         super::archive::write_file(storage, note, &[])?;
         storage.sync_dir(paths::SEGMENTS).map_err(io_error)?;
     }
     storage
-        .rename(&replacement.prepared, &paths::segment(*last))
+        .rename(&replacement.prepared, &paths::segment(last))
         .and_then(|()| storage.sync_dir(paths::SEGMENTS))
         .map_err(io_error)?;
     if note.is_some() {

@@ -10,4 +10,4 @@ mod survey;
 mod undo;
 
 pub use plan::{Removed, RepairAction, RepairMode, RepairPlan, SegmentRepair};
-pub use undo::UndoPlan;
+pub use undo::{Restored, UndoPlan};

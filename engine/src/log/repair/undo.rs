@@ -1,5 +1,6 @@
 use crate::error::{Error, Result};
 use crate::fold::Snapshots;
+use crate::log::compact::undo;
 use crate::log::lock::StoreLock;
 use crate::log::paths;
 use crate::log::quarantine::{digest_of, ensure_dir, keep};
@@ -41,13 +42,15 @@ pub struct RestoredSnapshot {
     pub digest: String,
 }
 
-/// What putting back what a repair replaced, or what was dropped, would do. Made by reading only.
+/// What putting back what a repair or a compaction replaced, or what was dropped, would do. Made by reading only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UndoPlan {
     /// BLAKE3 over the plan, in hexadecimal; the first six digits are its name.
     pub id: String,
     /// Seq of the operator event that is undone.
     pub event: u64,
+    /// What it tells of: `repair`, `drop` or `compact`.
+    pub verb: String,
     /// The plan that it had carried out.
     pub undoes: String,
     /// Where its originals are.
@@ -58,11 +61,14 @@ pub struct UndoPlan {
     pub snapshots: Vec<RestoredSnapshot>,
 }
 
+/// The verb of compactions.
+const COMPACT: &str = "compact";
+
 /// Shows the plan.
 const COMMAND: &str = "taffrail store undo";
 
 impl UndoPlan {
-    /// Plans the undo of a repair, or of a drop: of the operator event with this seq, or of the last one.
+    /// Plans the undo of a repair, of a compaction, or of a drop: of the operator event with this seq, or of the last one.
     ///
     /// # Errors
     /// `NotFound` where there is nothing to undo; `Rejected` where that event can not be undone; as reading.
@@ -70,7 +76,7 @@ impl UndoPlan {
         let (seq, action) = find(storage, event)?;
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
         let kept_in = detail["kept_in"].as_str().unwrap_or_default().to_owned();
-        let mut segments = Vec::new();
+        let mut segments = if action.verb == COMPACT { undo::restored(&**storage, &detail)? } else { Vec::new() };
         for repair in detail["segments"].as_array().into_iter().flatten() {
             let number = repair["segment"].as_u64().and_then(|number| u32::try_from(number).ok());
             let Some(number) = number.and_then(SegmentNumber::new) else { continue };
@@ -85,7 +91,8 @@ impl UndoPlan {
             return Err(Error::new(ErrorKind::Rejected, "T0403", message).seq(seq.get()));
         }
         let undoes = blake3::Hash::from(action.plan).to_hex().to_string();
-        let mut plan = UndoPlan { id: String::new(), event: seq.get(), undoes, kept_in, segments, snapshots };
+        let verb = action.verb;
+        let mut plan = UndoPlan { id: String::new(), event: seq.get(), verb, undoes, kept_in, segments, snapshots };
         plan.id = plan_id(&plan)?;
         Ok(plan)
     }
@@ -96,12 +103,16 @@ impl UndoPlan {
         plan_name(&self.id)
     }
 
-    /// Puts the originals back. What they replace goes to quarantine in its turn.
+    /// Puts the originals back. What they replace goes to quarantine in its turn, but for what a compaction has left: that is
+    /// all in the originals.
     ///
     /// # Errors
     /// `Rejected` where the store is no longer what was planned for; `Locked`, `Io`.
     pub fn apply(&self, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<Applied> {
         authority.covers(&self.id, 0, COMMAND)?;
+        if self.verb == COMPACT {
+            return undo::apply(self, storage, authority);
+        }
         let directory = format!("{}/{}", paths::QUARANTINE, self.name());
         for snapshot in &self.snapshots {
             let bytes = snapshot.read(&**storage)?;
@@ -205,14 +216,16 @@ fn find(storage: &Arc<dyn Storage>, event: Option<Seq>) -> Result<(Seq, Operator
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
         match action.verb.as_str() {
             "undo" => undone.extend(detail["event"].as_u64()),
-            "repair" | "drop" => repairs.push((record.seq, action)),
+            "repair" | "drop" | COMPACT => repairs.push((record.seq, action)),
             "rewind" | "close" if event.is_some() => return Err(of_a_run(record.seq, &action, &detail)),
             _ => {}
         }
     }
     repairs.retain(|(seq, _)| event.is_some() || !undone.contains(&seq.get()));
     let found = repairs.pop();
-    found.ok_or_else(|| Error::new(ErrorKind::NotFound, "T0404", "there is no repair and no drop to undo"))
+    found.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "T0404", "there is no repair, no drop and no compaction to undo")
+    })
 }
 
 /// What was done to a run's history is undone by another command.

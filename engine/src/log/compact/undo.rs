@@ -1,0 +1,123 @@
+//! Putting back what a compaction has taken out of the log: its originals, each by one rename.
+//!
+//! What they replace holds nothing that they do not hold, so nothing of it is kept.
+
+use crate::error::{Error, Result};
+use crate::log::archived::is_archive;
+use crate::log::compact::archive::{self, exists};
+use crate::log::compact::publish::Replacement;
+use crate::log::compact::work::{self, Work};
+use crate::log::quarantine::digest_of;
+use crate::log::repair::{Restored, UndoPlan};
+use crate::log::segment::Segment;
+use crate::plan::{Applied, Authority, other_plan};
+use crate::storage::{OpenMode, Storage};
+use crate::{ErrorKind, Journal, Reader, SegmentNumber, Seq};
+use std::sync::Arc;
+
+/// The originals of the segments that a compaction has replaced, by what its operator event tells.
+///
+/// # Errors
+/// `NotFound` (T0404) where an original is not there any more, `Rejected` (T0403) where it is not what was kept, or where
+/// the segment has been rewritten since; `Io`.
+pub(crate) fn restored(storage: &dyn Storage, detail: &serde_json::Value) -> Result<Vec<Restored>> {
+    let kept_in = detail["kept_in"].as_str().unwrap_or_default();
+    if kept_in.is_empty() {
+        let message = "what that compaction took out was dropped: no originals were kept";
+        return Err(Error::new(ErrorKind::Rejected, "T0403", message));
+    }
+    let mut restored = Vec::new();
+    for compacted in detail["compacted"].as_array().into_iter().flatten() {
+        let number = |field: &str| compacted[field][0].as_u64().and_then(|number| u32::try_from(number).ok());
+        let Some((segment, generation)) = number("segments").and_then(SegmentNumber::new).zip(number("generations"))
+        else {
+            continue;
+        };
+        let present = Segment::open(storage, segment, OpenMode::Read)?;
+        if present.header.generation == generation {
+            // An interruption came before this one was replaced, or it is back already.
+            continue;
+        }
+        let is_its_own = present.header.generation == generation + 1
+            && present.gaps()?.ranges().iter().any(|gap| gap.kept_in == kept_in);
+        if !is_its_own || !is_archive(kept_in) {
+            let message = format!("segment {segment} has been rewritten since: undo what did that first");
+            return Err(Error::new(ErrorKind::Rejected, "T0403", message).segment(segment));
+        }
+        restored.push(original(storage, kept_in, &present)?);
+    }
+    Ok(restored)
+}
+
+fn original(storage: &dyn Storage, kept_in: &str, present: &Segment) -> Result<Restored> {
+    let segment = present.header.number;
+    let from = archive::segment_in(kept_in, segment);
+    if !exists(storage, &from)? {
+        let message = format!("the original of segment {segment} is not in {kept_in}");
+        return Err(Error::new(ErrorKind::NotFound, "T0404", message).segment(segment));
+    }
+    let io_error = |error| Error::io("cannot read the archive", error);
+    let hexadecimal = |digest: [u8; 32]| blake3::Hash::from(digest).to_hex().to_string();
+    let file = storage.open(&from, OpenMode::Read).map_err(io_error)?;
+    let len_bytes = file.len_bytes().map_err(io_error)?;
+    let digest = hexadecimal(digest_of(&*file, 0..len_bytes)?);
+    let manifest = archive::manifest(storage, kept_in)?;
+    let told = manifest["segments"].as_array().into_iter().flatten();
+    let told = told.into_iter().find(|told| told["segment"] == segment.get()).map(|told| &told["blake3"]);
+    if told.and_then(serde_json::Value::as_str) != Some(&digest) {
+        let message = format!("{from} is not what was kept: its BLAKE3 is {digest}");
+        return Err(Error::new(ErrorKind::Rejected, "T0403", message).segment(segment));
+    }
+    let len = present.file.len_bytes().map_err(io_error)?;
+    let replaces = hexadecimal(digest_of(&*present.file, 0..len)?);
+    Ok(Restored { segment: segment.get(), from, len_bytes, digest, replaces })
+}
+
+/// Carries the undo of a compaction out. Safe to be interrupted anywhere: [`work`] tells how.
+///
+/// # Errors
+/// `Rejected` where the store is no longer what was planned for; `Locked`, `Io`.
+pub(crate) fn apply(plan: &UndoPlan, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<Applied> {
+    let alone = work::begin(storage, authority.lock_timeout_ms)?;
+    let again = UndoPlan::make(storage, Seq::new(plan.event))?;
+    if again.id != plan.id {
+        return Err(other_plan(&plan.id, &again.id, "taffrail store undo"));
+    }
+    let directory = archive::free_directory(&**storage, &plan.id)?;
+    let work = prepare(plan, storage, &directory).inspect_err(|_| {
+        // Nothing refers to it yet; what can not be removed now is removed by whoever comes next.
+        let _left_for_later = work::roll_back(storage, &directory);
+    })?;
+    let detail = serde_json::json!({
+        "event": plan.event, "kept_in": "", "segments": plan.segments, "snapshots": plan.snapshots,
+    });
+    let told = Journal::options()
+        .lock_timeout_ms(authority.lock_timeout_ms)
+        .open_on(Arc::clone(storage))
+        .and_then(|journal| authority.tell(journal, "undo", &plan.id, &detail));
+    let event = told.inspect_err(|_| {
+        let _left_for_later = work::settle(storage, authority.lock_timeout_ms);
+    })?;
+    work.carry_out(storage, &directory, authority.lock_timeout_ms, false)?;
+    drop(alone);
+    Ok(Applied { plan: plan.id.clone(), kept_in: None, event, lost: 0 })
+}
+
+fn prepare(plan: &UndoPlan, storage: &Arc<dyn Storage>, directory: &str) -> Result<Work> {
+    archive::make_directories(&**storage, directory, false)?;
+    let after = Reader::open_on(Arc::clone(storage))?.durable();
+    let mut work = Work { plan: plan.id.clone(), after, ..Work::default() };
+    for restored in &plan.segments {
+        let Some(number) = SegmentNumber::new(restored.segment) else { continue };
+        let present = Segment::open(&**storage, number, OpenMode::Read)?;
+        let len = present.file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error))?;
+        let prepared = format!("{}/{}", archive::prepared(directory), number.file_name());
+        if !archive::link(&**storage, &restored.from, &prepared)? {
+            archive::copy(&**storage, &restored.from, &prepared)?;
+        }
+        let present = vec![(number.get(), present.header.generation, len)];
+        work.replacements.push(Replacement { prepared, present });
+    }
+    work.note(&**storage, directory)?;
+    Ok(work)
+}
