@@ -128,6 +128,16 @@ impl Group {
         Some(taken)
     }
 
+    /// Becomes the leader if there is none and nobody waits: for an append that does not go through the queue.
+    pub(crate) fn lead_alone(&self) -> Option<Lead<'_>> {
+        let mut queue = self.queue();
+        if queue.led || !queue.pending.is_empty() {
+            return None;
+        }
+        queue.led = true;
+        Some(Lead(self))
+    }
+
     /// Gives the lead up; the first who waits may take it. Those before it, whose tickets nobody waits for yet, are told to
     /// look at the queue before they fall asleep.
     fn leave_lead(&self) {
@@ -150,7 +160,8 @@ impl Group {
 pub(crate) struct PendingSlot(Arc<Slot>);
 
 /// Ends the lead even if appending panics: then those who wait can go on, and see the error.
-struct Lead<'a>(&'a Group);
+#[derive(Debug)]
+pub(crate) struct Lead<'a>(&'a Group);
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {

@@ -20,5 +20,7 @@ mod lock_rot;
 mod model;
 mod reading;
 mod repairing;
+mod single;
+mod small;
 mod surgery;
 mod tails;
