@@ -8,10 +8,11 @@ use crate::log::record::Record;
 use crate::log::segment::Segment;
 use crate::log::watermark;
 use crate::storage::{Disk, OpenMode, Storage, StorageFile};
+use crate::sync::{Mutex, PoisonError};
 use crate::{ErrorKind, GapRange, Kind, LogId, RunOpened, SegmentNumber, Seq, TypeEntry, TypeRegistered, TypeTable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A run as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
