@@ -22,7 +22,7 @@ use crate::translate;
 const EXAMPLES: &str = "Examples:
   taffrail bench
       The disk that the nearest store lies on, or else the working directory's
-  taffrail bench --dir /mnt/data --size 4096 --json
+  taffrail bench --dir . --size 4096 --seconds 5 --json
       Another disk, with events of 4 KiB, for a program";
 
 /// Arguments of `taffrail bench`.
