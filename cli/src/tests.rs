@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 
 use serde_json::Value;
+use taffrail::storage::{Disk, Storage};
 
 use crate::codes::CATALOGUE;
 use crate::exit::Exit;
@@ -144,7 +145,7 @@ fn the_manual_page_has_the_exit_codes_and_can_be_written_to_a_directory() {
 #[test]
 fn bench_measures_in_a_directory_of_its_own_and_leaves_none() {
     let directory = std::env::temp_dir().join(format!("taffrail-bench-test-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).expect("a directory");
+    assert!(Disk::new(&directory).create_dir("").expect("a directory"));
     let (exit, data, notes) = taffrail(&format!("bench --dir {} --seconds 1 --size 300 --json", directory.display()));
     assert_eq!((exit, notes.as_str()), (Exit::Clean, ""));
     let report = json(&data);

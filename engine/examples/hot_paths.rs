@@ -27,9 +27,9 @@ fn append(payload_len: usize, is_counted: bool) -> Arc<dyn Storage> {
     let mut appender = journal.run_or_create("hot").expect("a run").appender(&entry);
     let payload = vec![b'x'; payload_len];
     let mut go = |count: u64| {
-        (0..count).for_each(|_| {
+        for _ in 0..count {
             appender.append(Expect::Any, &payload).expect("an append");
-        })
+        }
     };
     go(100);
     match is_counted {
@@ -98,6 +98,7 @@ fn fold_runs() {
     });
 }
 
+#[allow(clippy::print_stdout, reason = "its names are what it prints")]
 fn main() {
     let name = std::env::args().nth(1).unwrap_or_default();
     match name.as_str() {

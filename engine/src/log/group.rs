@@ -40,8 +40,11 @@ impl Slot {
     }
 
     fn answer(&self, answer: Answer) {
-        *self.call() = Call::Done(Box::new(answer));
-        self.called.notify_one();
+        let before = std::mem::replace(&mut *self.call(), Call::Done(Box::new(answer)));
+        // Waking is a system call, also where nobody sleeps.
+        if matches!(before, Call::Asleep) {
+            self.called.notify_one();
+        }
     }
 }
 
@@ -198,9 +201,7 @@ impl<'a> Ticket<'a> {
             }
             drop(call);
             if let Some(pending) = self.journal.group().take_lead() {
-                let lead = Lead(self.journal.group());
-                self.journal.lead(pending);
-                drop(lead);
+                self.journal.lead(Lead(self.journal.group()), pending);
                 continue;
             }
             let mut call = slot.call();

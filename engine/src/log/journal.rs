@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::log::appender::Appender;
 use crate::log::batch::{AppendError, Appended, Batch, Expect};
-use crate::log::group::{Group, Pending, Ticket};
+use crate::log::group::{Group, Lead, Pending, Ticket};
 use crate::log::options::{Options, SyncPolicy};
 use crate::log::writer::{KnownKind, One, Writer, no_run};
 use crate::storage::{Disk, Storage};
@@ -109,13 +109,15 @@ impl Journal {
     }
 
     /// Appends what is in the queue as one group: one write, one sync. Called by the thread that leads.
-    pub(crate) fn lead(&self, pending: Vec<Pending>) {
+    pub(crate) fn lead(&self, lead: Lead<'_>, pending: Vec<Pending>) {
         let mut writer = self.writer();
-        let mut results = self.commit(&mut writer, &pending);
+        let results = self.commit(&mut writer, &pending);
         let durable = writer.durable();
         self.durable.fetch_max(durable, Ordering::AcqRel);
         drop(writer);
-        for (pending, result) in pending.into_iter().zip(results.drain(..)) {
+        // The next group is on its way to the disk while this one is told.
+        drop(lead);
+        for (pending, result) in pending.into_iter().zip(results) {
             pending.answer(result.map(|appended| Appended { durable, ..appended }));
         }
     }
