@@ -33,13 +33,21 @@ pub struct RunSummary {
 ///
 /// Acknowledged events are read, or an error says which can not be; a frame above the durable head that is not complete
 /// ends the log for now. Never judges a tail: that is recovery's.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reader {
     pub(crate) source: Source,
     pub(crate) segments: Vec<SegmentNumber>,
     pub(crate) durable: u64,
     log_id: LogId,
     lookup: Mutex<Lookup>,
+}
+
+impl Clone for Reader {
+    /// A reader of the same events; what single lookups have found is remembered by each on its own.
+    fn clone(&self) -> Reader {
+        let (source, segments) = (self.source.clone(), self.segments.clone());
+        Reader { source, segments, durable: self.durable, log_id: self.log_id, lookup: Mutex::default() }
+    }
 }
 
 /// Where segments come from.
