@@ -40,9 +40,27 @@ interleavings *ARGS:
 miri *ARGS:
     .ci/miri {{ARGS}}
 
-# The log beside the limits of this machine, in one run: `just bench --data DIR append durable`.
+# taffrail beside its peers and the limits of this machine: `just compare --data DIR --assert`; docs/performance.md tells more.
+compare *ARGS:
+    cargo build --release -p taffrail-cli
+    cargo run --release --manifest-path compare/Cargo.toml --ignore-rust-version -- --command target/release/taffrail {{ARGS}}
+
+# How the cost of a store grows, measured and drawn into docs/scaling.
+scaling *ARGS:
+    cargo run --release --manifest-path bench/Cargo.toml -- scaling --pictures docs/scaling {{ARGS}}
+
+# The memory that dump and verify take on a log of 4 GiB.
+resident *ARGS:
+    cargo build --release -p taffrail-cli
+    cargo run --release --manifest-path bench/Cargo.toml -- resident --command target/release/taffrail {{ARGS}}
+
+# The parts of the log and of the folds, one at a time.
 bench *ARGS:
-    cargo run --release --manifest-path bench/Cargo.toml -- {{ARGS}}
+    cargo bench -p taffrail {{ARGS}}
+
+# Instructions of the hot paths against the committed counts; `just instructions --bless` writes them anew.
+instructions *ARGS:
+    .ci/instructions {{ARGS}}
 
 # Write new golden files. Existing ones are never changed: the tests refuse that.
 bless:

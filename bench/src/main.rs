@@ -1,27 +1,51 @@
-//! Measures taffrail beside the limits of the machine, in one run: ratios, not seconds, are what to quote.
+//! How cost grows: `taffrail-bench scaling --data DIR --pictures DIR` measures every curve and draws it, and
+//! `taffrail-bench resident --data DIR --command TAFFRAIL` tells what memory dump and verify take on a log of 4 GiB.
 //!
-//! `taffrail-bench [--rounds N] [--data DIR] [--command PATH] [append|durable|group|open|cold|resident]...`
-//! `--data` must lie on the file system to be measured; `--command` is the `taffrail` binary, for `cold` and `resident`.
+//! Every point is a process of its own, so that the memory beside the time is that of the point.
 
-mod limits;
-mod measure;
-mod workloads;
+mod curves;
+mod picture;
+mod point;
+mod resident;
 
-use measure::{Settings, Table};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Options with values, by name.
+pub struct Settings {
+    values: BTreeMap<String, String>,
+}
+
+impl Settings {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    pub fn number(&self, name: &str) -> u64 {
+        self.get(name).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("--{name} takes a number"))
+    }
+
+    /// Where the stores lie: on the file system that is measured.
+    pub fn data(&self) -> PathBuf {
+        self.get("data").map_or_else(|| std::env::temp_dir().join("taffrail-scaling"), PathBuf::from)
+    }
+}
 
 fn main() {
-    let (settings, wanted) = Settings::from_arguments();
-    let all = ["append", "durable", "group", "open", "cold", "resident"];
-    let mut table = Table::default();
-    for name in all.iter().filter(|name| wanted.is_empty() || wanted.iter().any(|other| other == *name)) {
-        match *name {
-            "append" => workloads::append(&settings, &mut table),
-            "durable" => workloads::durable(&settings, &mut table),
-            "group" => workloads::group(&settings, &mut table),
-            "open" => workloads::open(&settings, &mut table),
-            "cold" => workloads::cold(&settings, &mut table),
-            _ => workloads::resident(&settings, &mut table),
-        }
+    let mut arguments = std::env::args().skip(1);
+    let word = arguments.next().unwrap_or_default();
+    let mut values = BTreeMap::new();
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().unwrap_or_else(|| panic!("{name} takes a value"));
+        values.insert(name.trim_start_matches("--").to_owned(), value);
     }
-    println!("{table}");
+    let settings = Settings { values };
+    match word.as_str() {
+        "scaling" => curves::measure(&settings),
+        "resident" => resident::measure(&settings),
+        "point" => point::measure(&settings),
+        _ => eprintln!(
+            "scaling [--data DIR] [--pictures DIR] [--only CURVE] [--most EXPONENT] | resident --command TAFFRAIL [--data DIR]"
+        ),
+    }
 }

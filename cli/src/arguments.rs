@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::{completions, demo, explain, log, man, replay, run, snap, state, store};
+use crate::command::{bench, completions, demo, explain, log, man, replay, run, snap, state, store};
 use crate::exit;
 use crate::output::{Color, Format, Style};
 
@@ -85,6 +85,8 @@ pub enum Command {
     /// Make a store, look at one as a whole
     #[command(subcommand)]
     Store(store::Store),
+    /// Measure this disk, and the log on it, in a directory of its own
+    Bench(bench::Bench),
     /// See it work: sample runs are imported, checked and damaged, in ./taffrail-demo
     Demo(demo::Demo),
     /// Explain an error code, or list them all

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 
 use serde_json::Value;
+use taffrail::storage::{Disk, Storage};
 
 use crate::codes::CATALOGUE;
 use crate::exit::Exit;
@@ -139,6 +140,28 @@ fn the_manual_page_has_the_exit_codes_and_can_be_written_to_a_directory() {
     let (exit, _, notes) = taffrail("man /dev/null/x");
     assert_eq!(exit, Exit::Io);
     assert!(notes.starts_with("error[T0181]: cannot write /dev/null/x: "), "{notes}");
+}
+
+#[test]
+fn bench_measures_in_a_directory_of_its_own_and_leaves_none() {
+    let directory = std::env::temp_dir().join(format!("taffrail-bench-test-{}", std::process::id()));
+    assert!(Disk::new(&directory).create_dir("").expect("a directory"));
+    let (exit, data, notes) = taffrail(&format!("bench --dir {} --seconds 1 --size 300 --json", directory.display()));
+    assert_eq!((exit, notes.as_str()), (Exit::Clean, ""));
+    let report = json(&data);
+    assert_eq!(
+        (report["schema"].as_str(), report["payload_len_bytes"].as_u64()),
+        (Some("taffrail.bench/1"), Some(300))
+    );
+    let rows = report["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert!(row["per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{row}");
+        assert!(row["limit_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{row}");
+    }
+    std::fs::remove_dir(&directory).expect("it is empty again");
+    assert_eq!(taffrail(&format!("bench --dir {}", directory.display())).0, Exit::Io, "and not made");
+    assert_eq!(taffrail("bench --size 0 --dir /tmp --seconds 1").0, Exit::Usage);
 }
 
 /// Fails like a pipe whose reader is gone, or like a full disk: at the first write or at the flush.

@@ -6,6 +6,7 @@
 #[cfg(test)]
 extern crate self as taffrail;
 
+pub mod bench;
 pub mod blob;
 pub mod compact;
 pub mod config;
@@ -37,8 +38,8 @@ pub use fold::{
 pub use handle::{AsyncFollow, AsyncJournal};
 pub use log::repair;
 pub use log::{
-    AffectedRun, AppendError, Appended, Batch, BatchRun, Counts, Damage, Depth, Events, Expect, Finding, FindingKind,
-    Follow, Inspected, Inspector, Journal, LastKnown, LikelyFlip, Listing, LockState, LostEvent, Opening, Options,
+    AffectedRun, AppendError, Appended, Appender, Batch, BatchRun, Counts, Damage, Depth, Events, Expect, Finding,
+    FindingKind, Follow, Inspected, Inspector, Journal, LastKnown, LikelyFlip, Listing, LockState, LostEvent, Opening, Options,
     Owner, Piece, Query, Reader, Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport, SegmentStat,
     SegmentVerdict, SeqRange, Severity, StatReport, StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket, Totals, TypeStat,
     VerifyOptions, VerifyReport, stat, stat_lone, verify, verify_lone,

@@ -155,7 +155,7 @@ impl<'a> RawHeader<'a> {
     pub fn check(&self, key: &SegmentKey, offset: u64) -> Result<Header, Defect> {
         let bytes = self.0;
         let stored = u32::from_le_bytes(field(bytes, layout::HEADER_CRC));
-        let computed = key.header_crc(offset, &bytes[layout::LEN_MARK..]);
+        let computed = key.header_crc(offset, bytes);
         if stored != computed && !sabotage::is(Sabotage::TrustLengthBeforeCrc) {
             return Err(Defect::new(
                 DefectKind::HeaderCrc,
@@ -186,7 +186,7 @@ impl<'a> RawHeader<'a> {
         let known = bytes[layout::FLAGS] & layout::FLAGS_CRITICAL_UNKNOWN == 0;
         let plausible = known && self.looks_like_header();
         let stored = u32::from_le_bytes(field(bytes, layout::HEADER_CRC));
-        (plausible && stored == key.header_crc(offset, &bytes[layout::LEN_MARK..])).then(|| self.decode()).flatten()
+        (plausible && stored == key.header_crc(offset, bytes)).then(|| self.decode()).flatten()
     }
 
     fn decode(&self) -> Option<Header> {
@@ -292,17 +292,19 @@ pub fn encode_frame(
     let payload_offset = offset + layout::HEADER_LEN_BYTES as u64;
     let mask = find_mask(key.log_id(), fields.seq, payload_offset, payload).ok_or(payload.len())?;
     let start = buffer.len();
+    let padding = payload.len().next_multiple_of(8) - payload.len();
+    buffer.reserve(layout::HEADER_LEN_BYTES + payload.len() + padding);
     buffer.extend_from_slice(&[0; layout::HEADER_LEN_BYTES]);
     buffer.extend_from_slice(payload);
     apply_mask(key.log_id(), fields.seq, mask, &mut buffer[start + layout::HEADER_LEN_BYTES..]);
     let payload_crc = crc32fast::hash(&buffer[start + layout::HEADER_LEN_BYTES..]);
-    let padding = payload.len().next_multiple_of(8) - payload.len();
     buffer.extend_from_slice(&[0; 8][..padding]);
 
     let mut flags = layout::FLAGS_CONSTANT;
     flags |= if fields.flags.more { layout::FLAG_MORE } else { 0 };
     flags |= if fields.flags.hint { layout::FLAG_HINT } else { 0 };
-    let header = &mut buffer[start..start + layout::HEADER_LEN_BYTES];
+    // On the stack, since the compiler knows its length there.
+    let mut header = [0; layout::HEADER_LEN_BYTES];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     put(layout::LEN_MARK, &(payload_len | u32::from(layout::MARK) << 24).to_le_bytes());
     put(layout::SEQ, &fields.seq.get().to_le_bytes());
@@ -314,8 +316,9 @@ pub fn encode_frame(
     put(layout::KIND, &fields.kind.get().to_le_bytes());
     put(layout::MASK, &[mask]);
     put(layout::FLAGS, &[flags]);
-    let crc = key.header_crc(offset, &header[layout::LEN_MARK..]);
+    let crc = key.header_crc(offset, &header);
     header[layout::HEADER_CRC..layout::LEN_MARK].copy_from_slice(&crc.to_le_bytes());
+    buffer[start..start + layout::HEADER_LEN_BYTES].copy_from_slice(&header);
     let written = Header {
         payload_len,
         seq: fields.seq,
@@ -328,7 +331,7 @@ pub fn encode_frame(
         mask,
         flags: fields.flags,
     };
-    debug_assert!(RawHeader::new(header).is_some_and(|raw| raw.check(key, offset) == Ok(written)), "written as read");
+    debug_assert!(RawHeader::new(&header).is_some_and(|raw| raw.check(key, offset) == Ok(written)), "written as read");
     Ok(written)
 }
 
@@ -338,6 +341,6 @@ pub fn encode_frame(
 /// If `offset` is not a multiple of eight.
 pub fn reseal_frame(header: &mut [u8; layout::HEADER_LEN_BYTES], key: &SegmentKey, offset: u64) {
     assert!(offset.is_multiple_of(place::FRAME_ALIGN_BYTES), "frames are aligned");
-    let crc = key.header_crc(offset, &header[layout::LEN_MARK..]);
+    let crc = key.header_crc(offset, header);
     header[layout::HEADER_CRC..layout::LEN_MARK].copy_from_slice(&crc.to_le_bytes());
 }

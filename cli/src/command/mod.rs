@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+pub mod bench;
 pub mod completions;
 pub mod demo;
 pub mod explain;
@@ -42,6 +43,7 @@ impl Command {
             Self::Replay(replay) => replay.run::<F>(context),
             Self::Snap(snap) => snap.run::<F>(context),
             Self::Store(store) => store.run(context),
+            Self::Bench(bench) => bench.run(context),
             Self::Demo(demo) => demo.run(context),
             Self::Explain(explain) => explain.run(context),
             Self::Completions(completions) => completions.run(context),

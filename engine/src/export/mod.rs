@@ -83,7 +83,7 @@ impl Lines<'_> {
         if let (Some(types), Some(entry)) = (&mut self.types, &record.entry)
             && types.insert(record.kind)
         {
-            let registered = TypeRegistered { kind: record.kind, entry: (**entry).clone() };
+            let registered = TypeRegistered { kind: record.kind, entry: (***entry).clone() };
             self.line(&Line::Type(TypeLine { data_base64: base64::encode(&registered.encode()) }))?;
         }
         self.line(&Line::Event(Box::new(Exported::of(record, run_name))))?;

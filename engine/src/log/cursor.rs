@@ -78,6 +78,13 @@ impl Cursor {
     /// # Errors
     /// `Io`: an unreadable file is never taken for the end of the log.
     pub(crate) fn step(&mut self) -> Result<Step<'_>> {
+        // Nearly always the frame is in the window already.
+        let start = self.scanner.offset().checked_sub(self.window_at).and_then(|start| usize::try_from(start).ok());
+        if let Some(start) = start
+            && self.window[..self.filled].get(start..).is_some_and(Scanner::fits)
+        {
+            return Ok(self.scanner.step(&self.window[start..self.filled], self.reached_end));
+        }
         let mut wanted = 1;
         loop {
             let start = self.prepare(wanted)?;

@@ -240,5 +240,5 @@ impl Backward {
 
 /// The same record with its payload borrowed.
 fn lend<'a>(record: &'a Record<'static>) -> Record<'a> {
-    Record { payload: Cow::Borrowed(&record.payload), entry: record.entry.clone(), ..*record }
+    Record { payload: Cow::Borrowed(&record.payload), entry: record.entry.as_deref().map(Cow::Borrowed), ..*record }
 }

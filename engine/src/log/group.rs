@@ -40,8 +40,11 @@ impl Slot {
     }
 
     fn answer(&self, answer: Answer) {
-        *self.call() = Call::Done(Box::new(answer));
-        self.called.notify_one();
+        let before = std::mem::replace(&mut *self.call(), Call::Done(Box::new(answer)));
+        // Waking is a system call, also where nobody sleeps.
+        if matches!(before, Call::Asleep) {
+            self.called.notify_one();
+        }
     }
 }
 
@@ -128,6 +131,16 @@ impl Group {
         Some(taken)
     }
 
+    /// Becomes the leader if there is none and nobody waits: for an append that does not go through the queue.
+    pub(crate) fn lead_alone(&self) -> Option<Lead<'_>> {
+        let mut queue = self.queue();
+        if queue.led || !queue.pending.is_empty() {
+            return None;
+        }
+        queue.led = true;
+        Some(Lead(self))
+    }
+
     /// Gives the lead up; the first who waits may take it. Those before it, whose tickets nobody waits for yet, are told to
     /// look at the queue before they fall asleep.
     fn leave_lead(&self) {
@@ -150,7 +163,8 @@ impl Group {
 pub(crate) struct PendingSlot(Arc<Slot>);
 
 /// Ends the lead even if appending panics: then those who wait can go on, and see the error.
-struct Lead<'a>(&'a Group);
+#[derive(Debug)]
+pub(crate) struct Lead<'a>(&'a Group);
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
@@ -187,9 +201,7 @@ impl<'a> Ticket<'a> {
             }
             drop(call);
             if let Some(pending) = self.journal.group().take_lead() {
-                let lead = Lead(self.journal.group());
-                self.journal.lead(pending);
-                drop(lead);
+                self.journal.lead(Lead(self.journal.group()), pending);
                 continue;
             }
             let mut call = slot.call();

@@ -10,13 +10,15 @@ use crate::storage::{OpenMode, Storage, read_full_at};
 use crate::{
     DefectKind, ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable,
 };
-use taffrail_log_format::{Step, layout};
+use taffrail_log_format::{SegmentKey, Step, layout};
 
 /// What a writer knows of the end of the log: where it is, which types and runs there are.
 #[derive(Debug)]
 pub(crate) struct Head {
     /// The newest segment, open for writing.
     pub(crate) segment: Segment,
+    /// What the newest segment's frames are bound to.
+    pub(crate) key: SegmentKey,
     /// Where the next frame goes.
     pub(crate) position: Position,
     /// All types of the log.
@@ -38,7 +40,8 @@ impl Head {
         let hint = RunIndex::load(storage)?.filter(|(_, position, _)| position.place() <= end);
         let Some((runs, position, types)) = hint else { return Head::rebuild(storage, end) };
         let segment = Segment::open(storage, position.segment, OpenMode::Write)?;
-        let mut head = Head { segment, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
+        let key = segment.header.key();
+        let mut head = Head { segment, key, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
         head.sealed = head.ends_with_seal()?;
         head.catch_up(storage, end)?;
         Ok(head)
@@ -86,7 +89,7 @@ impl Head {
         let position = start_of(&segment);
         let footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
         let (types, runs) = (TypeTable::new(), RunIndex::default());
-        Ok(Head { segment, position, types, runs, footer, sealed: false, read_bytes: 0 })
+        Ok(Head { key: segment.header.key(), segment, position, types, runs, footer, sealed: false, read_bytes: 0 })
     }
 
     /// The log.
@@ -145,6 +148,7 @@ impl Head {
             self.runs.doubt(self.position.segment, position.next_seq);
         }
         self.footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
+        self.key = segment.header.key();
         self.segment = segment;
         self.position = position;
         self.sealed = false;

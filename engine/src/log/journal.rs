@@ -1,8 +1,9 @@
 use crate::error::{Error, Result};
+use crate::log::appender::Appender;
 use crate::log::batch::{AppendError, Appended, Batch, Expect};
-use crate::log::group::{Group, Pending, Ticket};
+use crate::log::group::{Group, Lead, Pending, Ticket};
 use crate::log::options::{Options, SyncPolicy};
-use crate::log::writer::{Writer, no_run};
+use crate::log::writer::{KnownKind, One, Writer, no_run};
 use crate::storage::{Disk, Storage};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -49,7 +50,7 @@ impl Journal {
     /// batch that can not be stored; `Locked` past the timeout; `Io` where the disk is full (nothing was written);
     /// `Poisoned` or `Io` where the write or the sync failed (then it is unknown whether the batch will be there).
     pub fn append(&self, batch: Batch) -> std::result::Result<Appended, AppendError> {
-        if self.options.exclusive && self.options.sync != SyncPolicy::Always {
+        if self.is_buffering() {
             return self.append_buffered(batch);
         }
         self.submit(batch).wait()
@@ -63,33 +64,60 @@ impl Journal {
 
     fn append_buffered(&self, batch: Batch) -> std::result::Result<Appended, AppendError> {
         let mut writer = self.writer();
-        let mut append = || {
+        let appended = writer.begin().and_then(|()| writer.place(&batch)).and_then(|appended| {
+            writer.settle_buffer()?;
+            Ok(Appended { durable: writer.durable(), ..appended })
+        });
+        self.durable.fetch_max(writer.durable(), Ordering::AcqRel);
+        appended.map_err(|error| AppendError { error, batch })
+    }
+
+    /// Appends one event without a batch. `None` where that takes more than this (and nothing has been changed): it is not
+    /// known here, can not be appended, or others are waiting, who are appended with it.
+    pub(crate) fn append_one(&self, one: &One<'_>) -> Result<Option<Appended>> {
+        if self.is_buffering() {
+            let mut writer = self.writer();
             writer.begin()?;
-            let appended = writer.place(&batch)?;
-            if !writer.may_buffer() {
-                writer.flush()?;
-            }
-            if writer.wants_sync() {
-                writer.flush()?;
-                writer.sync()?;
-                writer.publish();
-            }
-            Ok(appended)
-        };
-        let result = append();
+            let Some(appended) = writer.place_one(one)? else { return Ok(None) };
+            writer.settle_buffer()?;
+            return Ok(Some(self.acknowledged(&writer, appended)));
+        }
+        let Some(_lead) = self.group.lead_alone() else { return Ok(None) };
+        let mut writer = self.writer();
+        writer.begin()?;
+        let placed = writer.place_one(one);
+        let finished = self.finish(&mut writer);
+        match placed? {
+            None => finished.map(|()| None),
+            Some(appended) => finished.map(|()| Some(self.acknowledged(&writer, appended))),
+        }
+    }
+
+    fn acknowledged(&self, writer: &Writer, appended: Appended) -> Appended {
         let durable = writer.durable();
         self.durable.fetch_max(durable, Ordering::AcqRel);
-        result.map(|appended| Appended { durable, ..appended }).map_err(|error| AppendError { error, batch })
+        Appended { durable, ..appended }
+    }
+
+    pub(crate) fn known_kind(&self, entry: &TypeEntry) -> Option<KnownKind> {
+        self.writer().known_kind(entry)
+    }
+
+    /// Whether appends gather in memory.
+    fn is_buffering(&self) -> bool {
+        self.options.exclusive && self.options.sync != SyncPolicy::Always
     }
 
     /// Appends what is in the queue as one group: one write, one sync. Called by the thread that leads.
-    pub(crate) fn lead(&self, pending: Vec<Pending>) {
+    pub(crate) fn lead(&self, lead: Lead<'_>, pending: Vec<Pending>) {
         let mut writer = self.writer();
-        let mut results = self.commit(&mut writer, &pending);
+        let results = self.commit(&mut writer, &pending);
         let durable = writer.durable();
         self.durable.fetch_max(durable, Ordering::AcqRel);
         drop(writer);
-        for (pending, result) in pending.into_iter().zip(results.drain(..)) {
+        // The next group is on its way to the disk while this one is told.
+        drop(lead);
+        for (pending, result) in pending.into_iter().zip(results) {
             pending.answer(result.map(|appended| Appended { durable, ..appended }));
         }
     }
@@ -337,6 +365,12 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn revision(&self) -> u32 {
         self.revision
+    }
+
+    /// Prepares for appending many events of one type, one at a time.
+    #[must_use]
+    pub fn appender(&self, entry: &Arc<TypeEntry>) -> Appender<'a> {
+        Appender::new(self.clone(), Arc::clone(entry))
     }
 
     /// Appends events of one type as a batch.

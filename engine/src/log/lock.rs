@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::log::paths;
 use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
 use crate::{ErrorKind, LogId, SegmentNumber};
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,19 +60,25 @@ impl LockState {
 
     /// The line in the file: its words, and the CRC-32 of them, so that a flipped digit is not taken for the log's end.
     pub(crate) fn encode(self) -> [u8; Self::LEN_BYTES] {
-        let words = match self {
+        let mut line = [b' '; Self::LEN_BYTES];
+        let mut rest = &mut line[..];
+        // On the stack: it is written twice for every group of appends. The longest line is shorter than the file.
+        let _fits = match self {
             LockState::Clean { boot_id, known, offset } => {
-                format!("clean {:032x} {offset} {}", u128::from_be_bytes(boot_id), known.encode())
+                write!(rest, "clean {:032x} {offset} {known}", u128::from_be_bytes(boot_id))
             }
             LockState::Held { boot_id, process_id, known } => {
-                let known = known.map_or_else(String::new, |known| format!(" {}", known.encode()));
-                format!("held {:032x} {process_id}{known}", u128::from_be_bytes(boot_id))
+                let boot = u128::from_be_bytes(boot_id);
+                match known {
+                    Some(known) => write!(rest, "held {boot:032x} {process_id} {known}"),
+                    None => write!(rest, "held {boot:032x} {process_id}"),
+                }
             }
-            LockState::Unknown => "unknown".to_owned(),
+            LockState::Unknown => write!(rest, "unknown"),
         };
-        let text = format!("{words} {:08x}", crc32fast::hash(words.as_bytes()));
-        let mut line = [b' '; Self::LEN_BYTES];
-        line[..text.len()].copy_from_slice(text.as_bytes());
+        let len = Self::LEN_BYTES - rest.len();
+        let crc = crc32fast::hash(&line[..len]);
+        let _fits = write!(&mut line[len..], " {crc:08x}");
         line[Self::LEN_BYTES - 1] = b'\n';
         line
     }
@@ -83,7 +90,9 @@ impl LockState {
     fn parse(bytes: &[u8]) -> Option<LockState> {
         let line = std::str::from_utf8(bytes).ok().filter(|_| bytes.len() == Self::LEN_BYTES)?;
         let (text, crc) = line.strip_suffix('\n')?.trim_end_matches(' ').rsplit_once(' ')?;
-        if crc != format!("{:08x}", crc32fast::hash(text.as_bytes())) {
+        let mut expected = [0; 8];
+        write!(&mut expected[..], "{:08x}", crc32fast::hash(text.as_bytes())).ok()?;
+        if crc.as_bytes() != expected {
             return None;
         }
         let mut words = text.split_ascii_whitespace();
@@ -116,11 +125,14 @@ impl LockState {
     }
 }
 
-impl LastKnown {
-    fn encode(self) -> String {
-        format!("{} {} {}", self.log_id, self.segment, self.durable)
+impl fmt::Display for LastKnown {
+    /// Its words in `LOCK`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.log_id, self.segment, self.durable)
     }
+}
 
+impl LastKnown {
     fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<LastKnown> {
         let log_id = words.next().filter(|word| word.len() == 32)?;
         Some(LastKnown {

@@ -3,6 +3,7 @@
 //! Nothing here knows what an event means: a payload is bytes.
 
 pub(crate) mod archived;
+mod appender;
 mod batch;
 pub(crate) mod compact;
 mod create;
@@ -18,6 +19,7 @@ mod inspector;
 mod journal;
 mod listing;
 mod lock;
+mod lookup;
 mod open_segment;
 mod options;
 pub(crate) mod paths;
@@ -48,6 +50,7 @@ mod walk_damage;
 mod watermark;
 mod writer;
 
+pub use appender::Appender;
 pub use batch::{AppendError, Appended, Batch, BatchRun, Expect};
 pub use events::Events;
 pub use follow::Follow;

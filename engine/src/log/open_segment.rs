@@ -9,7 +9,7 @@ use crate::{
 };
 use std::borrow::Cow;
 use std::sync::Arc;
-use taffrail_log_format::{Frame, Scanner, Step, apply_mask, layout};
+use taffrail_log_format::{Frame, Step, apply_mask, layout};
 
 /// What reading a segment came to.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub(crate) enum Found {
 pub(crate) struct OpenSegment {
     pub(crate) segment: Segment,
     pub(crate) footer: Option<Footer>,
+    footer_at: Option<u64>,
     cursor: Cursor,
     types: Vec<Arc<TypeEntry>>,
     time_max_ns: i64,
@@ -42,7 +43,7 @@ pub(crate) struct OpenSegment {
 impl OpenSegment {
     /// A segment, at the last place before which nothing can be wanted.
     pub(crate) fn of(segment: Segment, query: &Query) -> Result<OpenSegment> {
-        let footer = segment.footer()?.map(|(_, footer)| footer);
+        let (footer_at, footer) = segment.footer()?.unzip();
         let header = &segment.header;
         let mut opened = OpenSegment {
             cursor: Cursor::new(&segment, layout::FIRST_FRAME, Some(header.first_seq)),
@@ -50,6 +51,7 @@ impl OpenSegment {
             time_max_ns: header.time_floor_ns,
             durable: header.first_seq.count_before(),
             footer: None,
+            footer_at,
             complete_until: 0,
             sealed: false,
             segment,
@@ -100,6 +102,11 @@ impl OpenSegment {
     /// Where reading stands.
     pub(crate) fn offset(&self) -> u64 {
         self.cursor.scanner.offset()
+    }
+
+    /// Where the frames end that were read, or that the footer tells of.
+    pub(crate) fn frames_end(&self) -> u64 {
+        self.footer_at.unwrap_or(self.offset())
     }
 
     /// Forgets what was read ahead: somebody may have written since.
@@ -170,36 +177,39 @@ impl OpenSegment {
 
     /// Reads the next frame. Where it may not be shown yet, the position stays before it.
     fn look(&mut self, query: &Query, durable: u64, is_newest: bool) -> Result<Look> {
-        let before = self.cursor.scanner.clone();
         let known = durable.max(self.durable);
+        // The frame that follows carries the seq that is due, or reading stops here: so this is known before it is read.
+        let before = (is_newest && self.expected().get() > known).then(|| self.cursor.scanner.clone());
         let (seen, defect) = match self.cursor.step()? {
-            Step::Frame(frame) => (Some(Seen::of(&frame)), None),
+            Step::Frame(frame) => (Some((Seen::of(&frame), change_of(&frame))), None),
             Step::Bad { defect, .. } => (None, Some(defect.to_string())),
             Step::Free | Step::End | Step::NeedBytes(_) => (None, None),
         };
-        let Some(mut seen) = seen else { return self.stop(defect, known, is_newest) };
+        let Some((seen, change)) = seen else { return self.stop(defect, known, is_newest) };
         let header = seen.header;
-        if is_newest && header.seq.get() > known && !self.may_show(&before, &header, query.durable_only)? {
+        if let Some(before) = before
+            && !self.may_show(before.offset(), &header, query.durable_only)?
+        {
             self.cursor.scanner = before;
             return Ok(Look::End);
         }
         self.durable = self.durable.max(header.durable());
-        if let Some(change) = seen.change.take() {
-            self.register(change);
+        if let Some(change) = change {
+            self.register(*change);
         }
         self.sealed = header.kind == Kind::SEAL;
         if !header.kind.takes_seq() {
             return Ok(Look::Pass);
         }
         self.time_max_ns = self.time_max_ns.max(header.time_ns);
-        let entry = self.entry(header.kind).map(Arc::as_ref);
-        let wanted = query.wants_header(&header, self.time_max_ns) && query.wants_kind(header.kind, entry);
+        let wanted = query.wants_header(&header, self.time_max_ns)
+            && (query.types.is_none() || query.wants_kind(header.kind, self.entry(header.kind).map(Arc::as_ref)));
         Ok(if wanted { Look::Wanted(seen) } else { Look::Pass })
     }
 
     /// Whether a frame above the durable head may be shown: only if its batch is there to the end.
-    fn may_show(&mut self, before: &Scanner, header: &Header, durable_only: bool) -> Result<bool> {
-        if before.offset() < self.complete_until {
+    fn may_show(&mut self, before: u64, header: &Header, durable_only: bool) -> Result<bool> {
+        if before < self.complete_until {
             return Ok(true);
         }
         if durable_only && header.kind.takes_seq() {
@@ -211,7 +221,7 @@ impl OpenSegment {
                 self.complete_until = ahead.scanner.offset();
             }
             if !matches!(ahead.step()?, Step::Frame(_)) {
-                return Ok(before.offset() < self.complete_until);
+                return Ok(before < self.complete_until);
             }
         }
     }
@@ -231,7 +241,7 @@ impl OpenSegment {
             time_ns: header.time_ns,
             time_max_ns: self.time_max_ns,
             kind: header.kind,
-            entry: self.entry(header.kind).cloned(),
+            entry: self.entry(header.kind).map(Cow::Borrowed),
             hint: header.flags.hint,
             more: header.flags.more,
             payload,
@@ -306,22 +316,26 @@ enum Change {
     Row(TypeRegistered),
 }
 
+/// What a frame changes about the types that are known.
+fn change_of(frame: &Frame<'_>) -> Option<Box<Change>> {
+    let change = match frame.header.kind {
+        Kind::TYPE_TABLE => Change::Table(TypeTable::decode(&frame.payload()).ok()?),
+        Kind::TYPE_REGISTERED => Change::Row(TypeRegistered::decode(&frame.payload()).ok()?),
+        _ => return None,
+    };
+    Some(Box::new(change))
+}
+
 /// What is kept of a frame that was looked at.
 #[derive(Debug)]
 pub(crate) struct Seen {
     header: Header,
     offset: u64,
     header_crc: u32,
-    change: Option<Change>,
 }
 
 impl Seen {
     fn of(frame: &Frame<'_>) -> Seen {
-        let change = match frame.header.kind {
-            Kind::TYPE_TABLE => TypeTable::decode(&frame.payload()).ok().map(Change::Table),
-            Kind::TYPE_REGISTERED => TypeRegistered::decode(&frame.payload()).ok().map(Change::Row),
-            _ => None,
-        };
-        Seen { header: frame.header, offset: frame.offset, header_crc: frame.header_crc(), change }
+        Seen { header: frame.header, offset: frame.offset, header_crc: frame.header_crc() }
     }
 }

@@ -1,12 +1,14 @@
 use crate::error::{Error, Result};
 use crate::log::events::Events;
 use crate::log::listing::Listing;
+use crate::log::lookup::Lookup;
 use crate::log::open_segment::{Found, OpenSegment};
 use crate::log::query::Query;
 use crate::log::record::Record;
 use crate::log::segment::Segment;
 use crate::log::watermark;
 use crate::storage::{Disk, OpenMode, Storage, StorageFile};
+use crate::sync::{Mutex, PoisonError};
 use crate::{ErrorKind, GapRange, Kind, LogId, RunOpened, SegmentNumber, Seq, TypeEntry, TypeRegistered, TypeTable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,12 +33,21 @@ pub struct RunSummary {
 ///
 /// Acknowledged events are read, or an error says which can not be; a frame above the durable head that is not complete
 /// ends the log for now. Never judges a tail: that is recovery's.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reader {
     pub(crate) source: Source,
     pub(crate) segments: Vec<SegmentNumber>,
     pub(crate) durable: u64,
     log_id: LogId,
+    lookup: Mutex<Lookup>,
+}
+
+impl Clone for Reader {
+    /// A reader of the same events; what single lookups have found is remembered by each on its own.
+    fn clone(&self) -> Reader {
+        let (source, segments) = (self.source.clone(), self.segments.clone());
+        Reader { source, segments, durable: self.durable, log_id: self.log_id, lookup: Mutex::default() }
+    }
 }
 
 /// Where segments come from.
@@ -95,7 +106,13 @@ impl Reader {
             Listing::read(&*storage)?.segments.into_iter().map(|(number, _)| number).collect();
         let Some(newest) = segments.last().copied() else { return Err(crate::log::listing::no_store()) };
         let header = Segment::open(&*storage, newest, OpenMode::Read)?.header;
-        let mut reader = Reader { source: Source::Store(storage), segments, durable: 0, log_id: header.log_id };
+        let mut reader = Reader {
+            source: Source::Store(storage),
+            segments,
+            durable: 0,
+            log_id: header.log_id,
+            lookup: Mutex::default(),
+        };
         reader.durable = reader.read_durable()?.max(header.first_seq.count_before());
         Ok(reader)
     }
@@ -107,7 +124,13 @@ impl Reader {
     pub fn lone(file: Arc<dyn StorageFile>) -> Result<Reader> {
         let segment = Segment::read_any(file)?;
         let (number, log_id) = (segment.header.number, segment.header.log_id);
-        Ok(Reader { source: Source::Lone(segment), segments: vec![number], durable: 0, log_id })
+        Ok(Reader {
+            source: Source::Lone(segment),
+            segments: vec![number],
+            durable: 0,
+            log_id,
+            lookup: Mutex::default(),
+        })
     }
 
     /// The log's id.
@@ -139,6 +162,7 @@ impl Reader {
     /// # Errors
     /// `NotFound`, `Io`.
     pub fn refresh(&mut self) -> Result<()> {
+        self.lookup.get_mut().unwrap_or_else(PoisonError::into_inner).forget();
         self.durable = self.durable.max(self.read_durable()?);
         if let Source::Store(storage) = &self.source {
             self.segments = Listing::read(&**storage)?.segments.into_iter().map(|(number, _)| number).collect();
@@ -159,8 +183,51 @@ impl Reader {
     /// # Errors
     /// As reading; `Ok(None)` where the log has no such event.
     pub fn get(&self, seq: Seq) -> Result<Option<Record<'static>>> {
+        self.get_with(seq, |record| record.clone().into_owned())
+    }
+
+    /// Shows one event, without a copy of its own.
+    ///
+    /// The reader remembers what it has opened and where the events around those lie that were asked for, up to 16 MiB of
+    /// it, so that the next question costs one read; [`Reader::refresh`] forgets it.
+    ///
+    /// # Errors
+    /// As reading; `Ok(None)` where the log has no such event.
+    pub fn get_with<T>(&self, seq: Seq, take: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>> {
+        let mut lookup = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lookup.knows(seq) {
+            self.learn(&mut lookup, seq)?;
+        }
+        let mut take = Some(take);
+        let found = lookup.find(seq, |record| take.take().map(|take| take(record)))?;
+        drop(lookup);
+        if let Some(shown) = found.flatten() {
+            return Ok(Some(shown));
+        }
         let mut events = self.events(Query::all().from(seq).until(seq.next()))?;
-        Ok(events.next()?.map(Record::into_owned))
+        let record = events.next()?;
+        Ok(record.and_then(|record| take.map(|take| take(&record))))
+    }
+
+    /// Opens the segment of an event for [`Reader::get_with`]: where it is sealed its footer tells of blocks, and else the
+    /// durable part of it is read once.
+    fn learn(&self, lookup: &mut Lookup, seq: Seq) -> Result<()> {
+        if seq.get() > self.durable && self.segments.len() < 2 {
+            return Ok(());
+        }
+        let position = self.segment_of(seq)?;
+        let Some(number) = self.segments.get(position) else { return Ok(()) };
+        let is_newest = position + 1 == self.segments.len();
+        let mut opened = self.source.open(*number, &Query::nothing())?;
+        if let Some(footer) = &opened.footer {
+            let (index, end) = (footer.index.clone(), footer.next_seq);
+            lookup.learn(&opened, index, end);
+        } else if seq.get() <= self.durable {
+            let index = opened.index(self.durable, is_newest)?;
+            let end = opened.expected().min(Seq::after(self.durable));
+            lookup.learn(&opened, index, end);
+        }
+        Ok(())
     }
 
     /// The first seq that the log still has the segment of.

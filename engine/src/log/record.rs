@@ -18,7 +18,7 @@ pub struct Record<'a> {
     /// Index into the type table.
     pub kind: Kind,
     /// The type; `None` for the log's own kinds, and where the table is damaged.
-    pub entry: Option<Arc<TypeEntry>>,
+    pub entry: Option<Cow<'a, Arc<TypeEntry>>>,
     /// Whether a fold may skip it.
     pub hint: bool,
     /// Whether another event of the same batch follows.
@@ -53,9 +53,13 @@ impl Record<'_> {
         self.entry.as_ref().map_or(Codec::Bytes, |entry| entry.codec)
     }
 
-    /// The same record with a payload of its own.
+    /// The same record with everything it tells of its own.
     #[must_use]
     pub fn into_owned(self) -> Record<'static> {
-        Record { payload: Cow::Owned(self.payload.into_owned()), ..self }
+        Record {
+            payload: Cow::Owned(self.payload.into_owned()),
+            entry: self.entry.map(|entry| Cow::Owned(entry.into_owned())),
+            ..self
+        }
     }
 }

@@ -103,6 +103,11 @@ impl RunIndex {
         }
     }
 
+    /// Where a run stands, if it is in memory and beyond doubt; else [`RunIndex::find`] tells, by the name.
+    pub(crate) fn tip(&self, run: Seq) -> Option<RunTip> {
+        self.tips.get(&run).copied().filter(|_| self.unsure.is_none())
+    }
+
     fn look_up(&mut self, storage: &dyn Storage, name: &str) -> Result<Option<RunTip>> {
         if let Some(opened) = self.names.get(name) {
             return Ok(self.tips.get(&opened.run).copied());

@@ -1,6 +1,7 @@
 //! Writing at the end of the log: frames, syncs, rotation. One thread at a time; the journal sees to that.
 
 mod exact;
+mod one;
 mod planned;
 mod rotation;
 
@@ -16,6 +17,7 @@ use crate::log::settle::{Settled, settle};
 use crate::log::watermark::WatermarkFile;
 use crate::storage::{Storage, write_all_at};
 use crate::{ErrorKind, Flags, Header, Kind, Recovered, Seq, Watermark};
+pub(crate) use one::{KnownKind, One};
 use planned::Planned;
 use std::sync::Arc;
 use taffrail_log_format::sabotage::{self, Sabotage};
@@ -35,6 +37,8 @@ pub(crate) struct Writer {
     written: u64,
     /// Length of the newest segment's file: zeros are written up to here.
     allocated: u64,
+    /// Bytes of the newest segment up to here are on their way to the medium, or there.
+    under_way: u64,
     /// The highest durable seq.
     durable: u64,
     /// When the last sync ended, on the clock that never steps back.
@@ -43,6 +47,8 @@ pub(crate) struct Writer {
     recovered: Vec<Recovered>,
     /// Whether `LOCK` says that somebody is writing.
     marked: bool,
+    /// How often the head has been read anew: what was looked up in an earlier one may be otherwise now.
+    lineage: u64,
     /// Whether the head and what goes with it are in step. Not while it is being read on, nor after that has failed.
     attached: bool,
     poison: Option<Error>,
@@ -52,6 +58,8 @@ pub(crate) struct Writer {
 impl Writer {
     /// Appends gather up to this many bytes before they are written, where the policy and the mode allow it.
     const BUFFER_LEN_BYTES: usize = 256 << 10;
+    /// Written bytes after which the medium begins with them, where no sync follows each write.
+    const HURRY_LEN_BYTES: u64 = 2 << 20;
 
     /// Opens the store for writing, running recovery where the last holder did not leave in order. Returns with the lock
     /// released, or held in exclusive mode.
@@ -69,12 +77,14 @@ impl Writer {
             lock,
             watermark,
             written: head.position.offset,
+            under_way: head.position.offset,
             allocated: 0,
             head,
             buffer: Vec::new(),
             durable,
             recovered,
             marked: false,
+            lineage: 0,
             attached: true,
             poison: None,
             closed: false,
@@ -149,7 +159,7 @@ impl Writer {
             return Ok(());
         }
         let settled = settle(&*self.storage, state)?;
-        self.head = settled.head;
+        self.replace_head(settled.head);
         self.durable = settled.durable.max(self.durable.min(self.head_seq()));
         // Those that this writer has not told of yet are among them: they are found in the quarantine again.
         self.recovered = if settled.clean { std::mem::take(&mut self.recovered) } else { settled.recovered };
@@ -185,8 +195,14 @@ impl Writer {
         Ok(true)
     }
 
+    fn replace_head(&mut self, head: Head) {
+        self.head = head;
+        self.lineage += 1;
+    }
+
     fn moved_by_others(&mut self) -> Result<()> {
         self.written = self.head.position.offset;
+        self.under_way = self.written;
         self.allocated = self.file_len()?;
         Ok(())
     }
@@ -276,7 +292,8 @@ impl Writer {
             Err(error) if error.code() == "T0313" => {
                 let end = self.head.position.place();
                 self.flush()?;
-                self.head = Head::rebuild(&*self.storage, end)?;
+                let head = Head::rebuild(&*self.storage, end)?;
+                self.replace_head(head);
                 self.head.runs.find(&*self.storage, name)
             }
             found => found,
@@ -284,7 +301,7 @@ impl Writer {
     }
 
     fn encode(&mut self, planned: &[Planned<'_>]) -> Result<Vec<Header>> {
-        let key = self.head.segment.header.key();
+        let key = self.head.key;
         let mut offset = self.head.position.offset;
         let mut seq = self.head.position.next_seq;
         let mut headers = Vec::with_capacity(planned.len());
@@ -336,9 +353,16 @@ impl Writer {
         }
     }
 
-    /// Whether appended frames may stay in memory for now.
-    pub(crate) fn may_buffer(&self) -> bool {
-        self.options.exclusive && self.options.sync != SyncPolicy::Always && self.buffer.len() < Self::BUFFER_LEN_BYTES
+    /// Where appends gather in memory: writes what has gathered where it is enough, and syncs where the policy wants it.
+    pub(crate) fn settle_buffer(&mut self) -> Result<()> {
+        if self.wants_sync() {
+            self.flush()?;
+            self.sync()?;
+            self.publish();
+        } else if self.buffer.len() >= Self::BUFFER_LEN_BYTES {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Whether the policy wants a sync now.
@@ -363,7 +387,18 @@ impl Writer {
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         debug_assert_eq!(self.written, self.head.position.offset, "the file ends where the head does");
+        self.hurry();
         Ok(())
+    }
+
+    /// Where no sync follows each write, has the medium begin with what was written, so that the next sync finds little left
+    /// to do.
+    fn hurry(&mut self) {
+        let len = self.written - self.under_way;
+        if self.options.sync != SyncPolicy::Always && len >= Self::HURRY_LEN_BYTES {
+            self.head.segment.file.start_writeback(self.under_way, len);
+            self.under_way = self.written;
+        }
     }
 
     /// Makes everything durable that has been written. Any failure poisons: after it the page cache lies.

@@ -24,5 +24,7 @@ mod model;
 mod reading;
 mod repairing;
 mod state_machine;
+mod single;
+mod small;
 mod surgery;
 mod tails;

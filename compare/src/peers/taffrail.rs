@@ -1,0 +1,216 @@
+//! Our engine, in its two modes. Shared is the default: the lock is taken and freed for every group of appends, so other
+//! processes may append as well. Exclusive keeps it, as every other peer does.
+
+use crate::peer::{Log, Meta, Mode, Peer, Shared};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use taffrail::{Appender, Batch, BatchRun, Expect, Journal, Query, Reader, Record, Seq, SyncPolicy, TypeEntry};
+
+/// The default mode.
+pub const SHARED: Taffrail = Taffrail { exclusive: false };
+/// The mode that keeps the lock.
+pub const EXCLUSIVE: Taffrail = Taffrail { exclusive: true };
+
+pub struct Taffrail {
+    exclusive: bool,
+}
+
+const RUN: &str = "bench";
+
+struct Writer {
+    /// Before the journal, which it borrows.
+    appender: Option<Appender<'static>>,
+    /// Leaked, so that the appender beside it can borrow it; [`Writer::close`] takes it back.
+    journal: &'static Journal,
+    entry: Arc<TypeEntry>,
+    /// Events that are appended together, where the mode has no buffer of its own.
+    gathered: Option<Gathered>,
+    directory: PathBuf,
+}
+
+struct Gathered {
+    batch: Batch,
+    run: BatchRun,
+}
+
+impl Gathered {
+    fn new() -> Gathered {
+        let mut batch = Batch::new();
+        let run = batch.run_or_create(RUN, Expect::Any);
+        Gathered { batch, run }
+    }
+}
+
+impl Writer {
+    fn one(&mut self, payload: &[u8]) -> Result<()> {
+        let appender = match &mut self.appender {
+            Some(appender) => appender,
+            none => none.insert(self.journal.run_or_create(RUN)?.appender(&self.entry)),
+        };
+        appender.append(Expect::Any, payload)?;
+        Ok(())
+    }
+
+    fn give(&mut self) -> Result<()> {
+        if let Some(gathered) = self.gathered.as_mut().filter(|gathered| !gathered.batch.is_empty()) {
+            self.journal.append(std::mem::replace(gathered, Gathered::new()).batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that are gathered for a batch.
+const GATHERED_LEN_BYTES: u64 = 256 << 10;
+
+impl Log for Writer {
+    fn append(&mut self, payload: &[u8]) -> Result<()> {
+        let Some(gathered) = &mut self.gathered else { return self.one(payload) };
+        gathered.batch.event(Some(gathered.run), &self.entry, payload);
+        if gathered.batch.len_bytes() >= GATHERED_LEN_BYTES {
+            self.give()?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.give()?;
+        self.journal.sync()?;
+        Ok(())
+    }
+
+    fn append_durable(&mut self, payload: &[u8]) -> Result<()> {
+        self.one(payload)
+    }
+
+    fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        Events::open(&self.directory)?.replay(take)
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        drop(self.appender);
+        // SAFETY: it was leaked from a box for this writer alone, and what borrowed it is gone.
+        let journal = unsafe { Box::from_raw(std::ptr::from_ref(self.journal).cast_mut()) };
+        Ok(journal.close()?)
+    }
+}
+
+struct Events {
+    reader: Reader,
+    /// The seq of the first event that is not the log's own.
+    first: Option<Seq>,
+}
+
+impl Events {
+    fn open(directory: &Path) -> Result<Events> {
+        Ok(Events { reader: Reader::open(store(directory))?, first: None })
+    }
+}
+
+fn is_own(record: &Record<'_>) -> bool {
+    record.kind.reserved_name().is_some()
+}
+
+impl Log for Events {
+    fn append(&mut self, _payload: &[u8]) -> Result<()> {
+        bail!("opened for reading")
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        bail!("opened for reading")
+    }
+
+    fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let mut events = self.reader.events(Query::all())?;
+        while let Some(record) = events.next()? {
+            if !is_own(&record) {
+                take(&record.payload);
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare_get(&mut self) -> Result<()> {
+        let mut events = self.reader.events(Query::all())?;
+        while let Some(record) = events.next()? {
+            if !is_own(&record) {
+                self.first = Some(record.seq);
+                return Ok(());
+            }
+        }
+        bail!("the log has no event")
+    }
+
+    fn get(&mut self, number: u64, take: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let first = self.first.context("prepare_get comes first")?;
+        let seq = Seq::new(first.get() + number).context("a seq")?;
+        self.reader.get_with(seq, |record| take(&record.payload))?.context("no such event")?;
+        Ok(true)
+    }
+}
+
+struct Group {
+    journal: Journal,
+    entry: Arc<TypeEntry>,
+}
+
+impl Shared for Group {
+    fn append_durable(&self, payload: &[u8]) -> Result<()> {
+        let mut batch = Batch::new();
+        let run = batch.run_or_create(RUN, Expect::Any);
+        batch.event(Some(run), &self.entry, payload);
+        self.journal.append(batch)?;
+        Ok(())
+    }
+}
+
+fn store(directory: &Path) -> PathBuf {
+    directory.join("store")
+}
+
+fn entry() -> Arc<TypeEntry> {
+    Arc::new(TypeEntry::json("bench.event"))
+}
+
+impl Taffrail {
+    fn journal(&self, directory: &Path, sync: SyncPolicy) -> Result<Journal> {
+        let options = Journal::options().create(true).exclusive(self.exclusive).sync(sync);
+        Ok(options.open(store(directory))?)
+    }
+}
+
+impl Peer for Taffrail {
+    fn name(&self) -> &'static str {
+        if self.exclusive { "taffrail-exclusive" } else { "taffrail" }
+    }
+
+    fn meta(&self) -> Meta {
+        Meta {
+            version: "0.1.0",
+            w1: match self.exclusive {
+                true => "append per event into its 256 KiB buffer, one sync()",
+                false => "batches of 256 KiB, each atomic, one sync()",
+            },
+            concurrency: "group commit built in",
+            checksum: "crc32 of every header and every payload",
+            default_durability: "fdatasync before an append returns",
+        }
+    }
+
+    fn open(&self, directory: &Path, mode: Mode) -> Result<Box<dyn Log>> {
+        let sync = match mode {
+            Mode::Read => return Ok(Box::new(Events::open(directory)?)),
+            Mode::Buffered => SyncPolicy::Never,
+            Mode::Durable => SyncPolicy::Always,
+        };
+        let gathered = (mode == Mode::Buffered && !self.exclusive).then(Gathered::new);
+        let journal = Box::leak(Box::new(self.journal(directory, sync)?));
+        let directory = directory.to_owned();
+        Ok(Box::new(Writer { appender: None, journal, entry: entry(), gathered, directory }))
+    }
+
+    fn open_shared(&self, directory: &Path) -> Result<(Arc<dyn Shared>, bool)> {
+        let journal = self.journal(directory, SyncPolicy::Always)?;
+        Ok((Arc::new(Group { journal, entry: entry() }), true))
+    }
+}

@@ -1,0 +1,253 @@
+//! The parent: rounds of child processes, interleaved, so that no peer has the machine's better minutes.
+
+use crate::arguments::Arguments;
+use crate::limits::drop_caches;
+use crate::peer::Peer;
+use crate::results::Results;
+use crate::{faults, peers, runs};
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Events of a size, in bytes, that W1 appends and W4 and W6 read.
+const SIZES: [(u64, u64); 3] = [(128, 1_000_000), (1024, 300_000), (16 << 10, 20_000)];
+/// Events of 1 KiB that W5 opens a log of.
+const LARGE_LOG_EVENTS: u64 = 1 << 20;
+
+/// Runs a child of this program; its last line of JSON, or `{"died": why}`.
+pub fn spawn(arguments: &[&str], most_seconds: u64) -> Value {
+    let program = std::env::current_exe().unwrap_or_default();
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return json!({"died": format!("spawn: {error}")}),
+    };
+    fn gather(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _what_came = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    }
+    let (output, errors) = (gather(child.stdout.take()), gather(child.stderr.take()));
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            _ if start.elapsed() > Duration::from_secs(most_seconds) => {
+                let _gone = child.kill().and_then(|()| child.wait());
+                break None;
+            }
+            _ => std::thread::sleep(Duration::from_millis(3)),
+        }
+    };
+    let (output, errors) = (output.join().unwrap_or_default(), errors.join().unwrap_or_default());
+    if let Some(figures) = output.lines().rev().find_map(|line| serde_json::from_str(line.strip_prefix("@@")?).ok()) {
+        return figures;
+    }
+    let told = errors.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("note:"));
+    let why: String = told.take(3).collect::<Vec<_>>().join(" ").chars().take(300).collect();
+    match status {
+        None => json!({"died": format!("hung (> {most_seconds} s) {why}")}),
+        Some(status) if errors.contains("panicked at") => json!({"died": format!("panic ({status}): {why}")}),
+        Some(status) => json!({"died": format!("{status}: {why}")}),
+    }
+}
+
+/// The machine, without its name.
+fn environment(data: &Path) -> Value {
+    let told = |script: &str| {
+        let output = Command::new("sh").args(["-c", script]).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    let drop_caches = std::fs::OpenOptions::new().write(true).open("/proc/sys/vm/drop_caches").is_ok();
+    json!({"kind": "environment", "date": told("date -u +%F"),
+        "cpu": told("grep -m1 'model name' /proc/cpuinfo | cut -d: -f2"), "cores": told("nproc"),
+        "memory_gib": told("free -g | awk '/Mem/{print $2}'"), "kernel": told("uname -r"),
+        "rustc": told("rustc --version"),
+        "file_system": told(&format!("df -T '{}' | awk 'NR==2{{print $2}}'", data.display())),
+        "drop_caches": drop_caches})
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let _nothing_there = std::fs::remove_dir_all(to);
+    Command::new("cp").args(["-r", "--sparse=always"]).arg(from).arg(to).status().context("cp")?;
+    Ok(())
+}
+
+struct Suite<'a> {
+    arguments: &'a Arguments,
+    results: Results,
+    base: PathBuf,
+    peers: Vec<&'static dyn Peer>,
+    scale: u64,
+    limit: String,
+    round: u64,
+}
+
+/// Measures what the command line asks for.
+pub fn measure(arguments: &Arguments) -> Result<Vec<Value>> {
+    let base = arguments.data();
+    std::fs::create_dir_all(&base)?;
+    let mut results = Results::new(arguments.get("out"), &base)?;
+    results.put(&environment(&base))?;
+    let peers = peers::all().into_iter().filter(|peer| arguments.wants_peer(peer.name())).collect();
+    let scale = arguments.number("scale", 100)?;
+    let limit = arguments.number("limit", 20)?.to_string();
+    let mut suite = Suite { arguments, results, base, peers, scale, limit, round: 0 };
+    for round in 0..arguments.number("rounds", 5)? {
+        suite.round = round;
+        suite.one_round()?;
+    }
+    if arguments.wants("5") {
+        suite.openings()?;
+    }
+    if arguments.wants("run") {
+        runs::measure(arguments, &mut suite.results)?;
+    }
+    if arguments.wants("faults") {
+        faults::all(arguments, &mut suite.results)?;
+    }
+    let _left_to_the_user = std::fs::remove_dir_all(&suite.base);
+    Ok(suite.results.rows)
+}
+
+impl Suite<'_> {
+    fn one_round(&mut self) -> Result<()> {
+        if self.arguments.wants("0") {
+            for mut limit in crate::limits::run(&self.base.join("limits"))? {
+                (limit["kind"], limit["round"]) = (json!("limit"), json!(self.round));
+                self.results.put(&limit)?;
+            }
+        }
+        if self.arguments.wants("2") {
+            for (size, count) in [(128, 500), (1024, 2000), (16 << 10, 500)] {
+                self.durable("W2", size, "durable", &["--n", &self.scaled(count), "--limit", "10"], &json!({}))?;
+            }
+        }
+        if self.arguments.wants("3") {
+            for threads in [8_u64, 64] {
+                let (count, text) = (self.scaled(threads * 1000), threads.to_string());
+                let options = ["--threads", &text, "--n", &count, "--limit", "3"];
+                self.durable("W3", 1024, "shared", &options, &json!({"threads": threads}))?;
+            }
+        }
+        if ["1", "4", "6"].iter().any(|workload| self.arguments.wants(workload)) {
+            for (size, count) in SIZES {
+                for peer in self.peers.clone() {
+                    self.buffered(peer, size, count)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scaled(&self, count: u64) -> String {
+        (count * self.scale / 100).max(1).to_string()
+    }
+
+    fn put(&mut self, peer: &dyn Peer, workload: &str, size: u64, extra: &Value, figures: &Value) -> Result<()> {
+        let head = json!({"kind": "run", "w": workload, "peer": peer.name(), "version": peer.meta().version,
+            "size": size, "round": self.round, "scale": self.scale});
+        let mut row = Map::new();
+        for part in [&head, extra, figures] {
+            row.extend(part.as_object().cloned().unwrap_or_default());
+        }
+        self.results.put(&Value::Object(row))
+    }
+
+    fn child(&self, peer: &dyn Peer, operation: &str, directory: &Path, size: u64, options: &[&str]) -> Value {
+        let (place, size) = (directory.display().to_string(), size.to_string());
+        let common = ["child", "--op", operation, "--peer", peer.name(), "--dir", &place, "--size", &size];
+        spawn(&[&common[..], options].concat(), 150)
+    }
+
+    fn durable(&mut self, workload: &str, size: u64, operation: &str, options: &[&str], extra: &Value) -> Result<()> {
+        let directory = self.base.join("durable");
+        for peer in self.peers.clone() {
+            let _nothing_there = std::fs::remove_dir_all(&directory);
+            let figures = self.child(peer, operation, &directory, size, options);
+            self.put(peer, workload, size, extra, &figures)?;
+        }
+        let _nothing_there = std::fs::remove_dir_all(&directory);
+        Ok(())
+    }
+
+    /// W1, and what reads the log that it leaves behind: W4 and W6.
+    fn buffered(&mut self, peer: &dyn Peer, size: u64, count: u64) -> Result<()> {
+        let directory = self.base.join("log");
+        let _nothing_there = std::fs::remove_dir_all(&directory);
+        settle();
+        let options = ["--n", &self.scaled(count), "--limit", &self.limit.clone()];
+        let figures = self.child(peer, "append", &directory, size, &options);
+        let written = figures["events"].as_u64().unwrap_or(0);
+        self.put(peer, "W1", size, &json!({}), &figures)?;
+        if written == 0 {
+            return Ok(());
+        }
+        if self.arguments.wants("4") {
+            for (temperature, is_cold) in [("cold", true), ("warm", false)] {
+                let place = self.readable(peer, &directory)?;
+                if is_cold && !drop_caches() {
+                    continue;
+                }
+                let mut figures = self.child(peer, "replay", &place, size, &[]);
+                if figures["events"].as_u64().is_some_and(|events| events != written) {
+                    figures = json!({"died": format!("read {} of {written} events", figures["events"])});
+                }
+                self.put(peer, "W4", size, &json!({"temp": temperature}), &figures)?;
+            }
+        }
+        if self.arguments.wants("6") && size == 1024 {
+            let place = self.readable(peer, &directory)?;
+            let figures = self.child(peer, "get", &place, size, &["--n", &written.to_string(), "--limit", "4"]);
+            self.put(peer, "W6", size, &json!({}), &figures)?;
+        }
+        let _nothing_there = (std::fs::remove_dir_all(&directory), std::fs::remove_dir_all(self.base.join("copy")));
+        Ok(())
+    }
+
+    /// Where a peer may read a log: on a copy, if reading consumes it.
+    fn readable(&self, peer: &dyn Peer, directory: &Path) -> Result<PathBuf> {
+        if !peer.read_destroys() {
+            return Ok(directory.to_owned());
+        }
+        let place = self.base.join("copy");
+        copy(directory, &place)?;
+        Ok(place)
+    }
+
+    /// W5: a log of 1 GiB, written once, opened once a round, cold and warm.
+    fn openings(&mut self) -> Result<()> {
+        let directory = self.base.join("large");
+        for peer in self.peers.clone() {
+            let _nothing_there = std::fs::remove_dir_all(&directory);
+            let count = self.scaled(LARGE_LOG_EVENTS.min(peer.big_cap()));
+            let written = self.child(peer, "append", &directory, 1024, &["--n", &count, "--limit", "45"]);
+            let extra = |temperature: &str| json!({"temp": temperature, "wrote": written["events"]});
+            for round in 0..self.arguments.number("rounds", 5)? {
+                self.round = round;
+                for (temperature, is_cold) in [("cold", true), ("warm", false)] {
+                    let place = self.readable(peer, &directory)?;
+                    if is_cold && !drop_caches() {
+                        continue;
+                    }
+                    let figures = self.child(peer, "open", &place, 1024, &[]);
+                    self.put(peer, "W5", 1024, &extra(temperature), &figures)?;
+                }
+            }
+            let _nothing_there = std::fs::remove_dir_all(self.base.join("copy"));
+        }
+        let _nothing_there = std::fs::remove_dir_all(&directory);
+        Ok(())
+    }
+}
+
+/// Lets what the run before has left to write be written.
+fn settle() {
+    unsafe { libc::sync() };
+}
