@@ -79,7 +79,7 @@ fn runs_on_disk(directory: &std::path::Path) -> taffrail::Result<Reader> {
             Change::Created { process: "bench".into(), process_digest: None, inputs: taffrail::run::Content::None };
         batch.typed(Some(run), None, &created.by("engine"))?;
         for step in 0..499 {
-            let step = format!("work/{step}");
+            let step: taffrail::run::Text = format!("work/{step}").into();
             let request = EffectRequest { step: step.clone(), kind: "task".into(), ..EffectRequest::default() };
             let usage = Usage { output_tokens: 7, ..Usage::default() };
             let result = taffrail::run::Content::None;

@@ -34,6 +34,7 @@ mod step;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod text;
 mod timeline;
 mod usage;
 
@@ -61,5 +62,6 @@ pub use source::Answer;
 pub use state::{Parent, RewindMade, RunState, Stretch};
 pub use status::{Fault, Phase, Status, Turn, WaitKind, Waiting};
 pub use step::{Step, StepStatus, attempt_name, step_name};
+pub use text::Text;
 pub use timeline::TimelineEvent;
 pub use usage::{Spent, Usage};

@@ -55,7 +55,7 @@ impl Wait {
             return Some(Wait { kind, step, label, since_ns, deadline_ns: None, votes: None });
         }
         if let Some(open) = state.steps.get(name).filter(|step| step.is_open()) {
-            let (label, since_ns) = (open.label.clone(), open.requested.time_ns);
+            let (label, since_ns) = (open.label.to_string(), open.requested.time_ns);
             return Some(Wait { kind, step, label, since_ns, deadline_ns: open.due_ns, votes: None });
         }
         let approval = state.approvals.get(name)?;
