@@ -47,7 +47,7 @@ fn fold_all(root: &Path) -> BTreeMap<String, Folded> {
         let store = directory.store();
         import(&store, &source);
         let reader = Reader::open(&store).expect("a store");
-        let mut lines = overview(&reader).expect("an overview");
+        let mut lines = overview(&reader).expect("an overview").runs;
         assert_eq!(lines.len(), 1, "{}", source.display());
         let line = lines.remove(0);
         let run = Seq::new(line.run).expect("a number");

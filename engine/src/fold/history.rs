@@ -2,14 +2,15 @@
 
 use crate::error::{Error, Result};
 use crate::fold::fold::Fold;
-use crate::fold::folding::{Folding, Pass};
+use crate::fold::folding::{Folding, Losses, Pass};
 use crate::fold::load::Start;
 use crate::fold::select::select;
 use crate::fold::state::{Standing, state_json};
 use crate::fold::state_difference::{FieldChange, state_differences, value_at};
-use crate::{ErrorKind, Query, Reader, Record, Seq};
+use crate::{ErrorKind, EventOrLoss, Query, Reader, Record, Seq};
 use serde::Serialize;
 use serde_json::Value;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 /// The event behind a change.
@@ -70,6 +71,7 @@ pub struct Bisection {
 pub struct History<'r, F: Fold> {
     reader: &'r Reader,
     run: Option<Seq>,
+    losses: RefCell<Losses>,
     _fold: std::marker::PhantomData<F>,
 }
 
@@ -77,7 +79,13 @@ impl<'r, F: Fold> History<'r, F> {
     /// The past of a run (`None`: of the store).
     #[must_use]
     pub fn of(reader: &'r Reader, run: Option<Seq>) -> History<'r, F> {
-        History { reader, run, _fold: std::marker::PhantomData }
+        History { reader, run, losses: RefCell::default(), _fold: std::marker::PhantomData }
+    }
+
+    /// What could not be read on the last way through the log, and may be of this run: causes may be missing.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.losses.borrow().clone()
     }
 
     /// The state after an event (`None`: the empty one), from the newest snapshot before it.
@@ -109,12 +117,22 @@ impl<'r, F: Fold> History<'r, F> {
         }
         query.until = Some(to.next());
         let mut events = self.reader.events(query)?;
-        while let Some(record) = events.next()? {
+        let mut losses = Losses::default();
+        while let Some(next) = events.next_or_loss()? {
+            let record = match next {
+                EventOrLoss::Event(record) => record,
+                EventOrLoss::Loss(loss) => {
+                    folding.lose(&loss)?;
+                    losses.lose(&loss)?;
+                    continue;
+                }
+            };
             folding.take(&record)?;
             let Some(after) = folding.standing(self.run).filter(|after| after.events > applied) else { continue };
             applied = after.events;
             step(&record, after);
         }
+        self.losses.replace(losses);
         folding.into_standing(self.run)
     }
 

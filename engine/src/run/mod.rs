@@ -52,7 +52,7 @@ pub use operate::{
     ApprovalFate, ClosePlan, Effect, EffectFate, Fate, ForkPlan, GateFate, GateTurn, GivenUp, Hanging, Place,
     PlannedRun, RewindPlan, RewindRequest, Then, UndoRunPlan, Undoes,
 };
-pub use overview::{RunOverview, Votes, Wait, overview};
+pub use overview::{Overview, RunOverview, Votes, Wait, overview};
 pub use plan::Kept;
 pub use record::{Artifact, ArtifactVersion, Bundle, Process, RecordedValue, Trust, TrustedPolicy};
 pub use rewind::{Forked, Rewound, Undone};

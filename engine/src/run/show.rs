@@ -1,20 +1,20 @@
 //! One run in full.
 
 use crate::error::Result;
-use crate::fold::{Folding, Replay};
+use crate::fold::{Folding, Losses, Replay};
 use crate::run::finding::Finding;
-use crate::run::notes::{Notes, RunNotes};
-use crate::run::overview::{RunOverview, findings, line};
+use crate::run::notes::Notes;
+use crate::run::overview::{Known, RunOverview, findings, line};
 use crate::run::source::{Answer, SourceFiles};
 use crate::run::state::{RewindMade, RunState, Stretch};
 use crate::run::timeline::{TimelineEvent, Timelines};
 use crate::run::{Runs, Spent};
-use crate::{GapRange, Reader, Seq, Standing};
+use crate::{Reader, Seq};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Everything about one run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
     /// `taffrail.run/1`
     pub schema: &'static str,
@@ -41,6 +41,9 @@ pub struct RunReport {
     pub findings: Vec<Finding>,
     /// What the files of an imported run's source say otherwise than its journal.
     pub source_findings: Vec<Finding>,
+    /// What could not be read, and may be of it.
+    #[serde(skip)]
+    pub losses: Losses,
 }
 
 impl RunReport {
@@ -64,42 +67,41 @@ pub struct Shown {
 pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunReport)> {
     let (mut folding, mut lines, mut notes) =
         (Folding::<Runs>::over(reader)?, Folding::<Timelines>::over(reader)?, Notes::with_files());
-    Replay::of_fold::<Runs>(reader, Some(run))?.go(&mut [&mut folding, &mut lines, &mut notes])?;
-    let failure = folding.failure(Some(run)).cloned();
-    let standing = folding.standing(Some(run)).cloned().unwrap_or_default();
+    let mut losses = Losses::default();
+    let replay = Replay::of_fold::<Runs>(reader, Some(run))?.past_damage();
+    replay.go(&mut [&mut folding, &mut lines, &mut notes, &mut losses])?;
+    folding.begin_at_snapshots(reader, None)?;
     let notes = notes.runs.remove(&run).unwrap_or_default();
     let mut timeline = lines.standing(Some(run)).map(|lines| lines.state.lines.clone()).unwrap_or_default();
+    let state = folding.standing(Some(run)).map(|standing| standing.state.clone()).unwrap_or_default();
     let kept = timeline.len();
     for line in &mut timeline {
         // The source's own name for a step means nothing to people.
-        line.subject = standing.state.step_name(&line.subject).to_owned();
-        line.given_up = !standing.state.is_in_lineage(line.event);
+        line.subject = state.step_name(&line.subject).to_owned();
+        line.given_up = !state.is_in_lineage(line.event);
     }
     timeline.retain(|line| shown.with_given_up || !line.given_up);
     let hidden = (kept - timeline.len()) as u64;
     let before = timeline.len().saturating_sub(shown.most_events);
     timeline.drain(..before);
     let source = SourceFiles::of(reader, &notes);
-    let mut report = report(run, &notes, &standing, failure.as_ref(), timeline, &source, &reader.gaps()?);
-    report.timeline_hidden = hidden;
-    report.timeline_skipped = standing.state.events.saturating_sub(hidden + report.timeline.len() as u64);
-    Ok((standing.state, report))
+    let absences = reader.known_gaps()?;
+    let known = Known::of(run, &notes, &folding, &absences);
+    let report = report(&known, &state, timeline, &source);
+    let timeline_skipped = state.events.saturating_sub(hidden + report.timeline.len() as u64);
+    Ok((state, RunReport { losses, timeline_hidden: hidden, timeline_skipped, ..report }))
 }
 
 fn report(
-    run: Seq,
-    notes: &RunNotes,
-    standing: &Standing<Runs>,
-    failure: Option<&crate::Error>,
+    known: &Known<'_>,
+    state: &RunState,
     timeline: VecDeque<TimelineEvent>,
     source: &SourceFiles<'_>,
-    absences: &[GapRange],
 ) -> RunReport {
-    let state = &standing.state;
     let checked = source.check(state);
     RunReport {
         schema: RunReport::SCHEMA,
-        overview: line(run, notes, Some(standing), failure, absences),
+        overview: line(known),
         created_ns: state.created.map(|created| created.time_ns),
         spent: state.spent.clone(),
         timeline: timeline.into(),
@@ -108,8 +110,9 @@ fn report(
         abandoned: state.abandoned.clone(),
         rewinds: state.rewinds.clone(),
         answers: checked.answers,
-        findings: findings(notes, standing, failure, absences),
+        findings: findings(known),
         source_findings: checked.findings,
+        losses: Losses::default(),
     }
 }
 

@@ -257,7 +257,7 @@ mod tests {
             prop_assert_eq!(text.is_empty(), one.is_empty());
             prop_assert_eq!(text.cmp(&second), one.cmp(&other));
             prop_assert_eq!(text == second, one == other);
-            prop_assert_eq!(&text == &other, one == other);
+            prop_assert_eq!(text == other, one == other);
             let bytes = canonical_bytes(&one).unwrap();
             prop_assert_eq!(&canonical_bytes(&text).unwrap(), &bytes);
             prop_assert_eq!(&decode_canonical::<Text>(&bytes).unwrap(), &text);

@@ -151,5 +151,5 @@ fn fold_missing_events_make_a_state_incomplete_and_keep_it_from_being_compared()
     assert_eq!(standing.missing.len(), 1);
     assert_eq!(standing.missing[0].to_string(), "2 events are missing between seq 5 and seq 8");
     let snapshots = Snapshots::of(&reader).unwrap();
-    assert_eq!(snapshots.create(&reader, Some(run), &standing).unwrap_err().code(), "T0512");
+    assert_eq!(snapshots.create(&open(&storage), Some(run), &standing).unwrap_err().code(), "T0512");
 }
