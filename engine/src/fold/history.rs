@@ -6,9 +6,9 @@ use crate::fold::folding::{Folding, Losses, Pass};
 use crate::fold::load::Start;
 use crate::fold::select::select;
 use crate::fold::state::{Standing, state_json};
-use crate::fold::state_difference::{FieldChange, state_differences, value_at};
+use crate::fold::state_difference::{FieldChange, differences_by_keys};
+use crate::fold::watch::Watch;
 use crate::{ErrorKind, EventOrLoss, Query, Reader, Record, Seq};
-use serde::Serialize;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -147,13 +147,14 @@ impl<'r, F: Fold> History<'r, F> {
         let before = start.events;
         let old = state_json(&start.state);
         let end = self.walk(start.clone(), to, |_, _| {})?;
-        let changes = state_differences(&old, &state_json(&end.state));
-        let mut watch = Watch::new(changes.iter().map(|change| change.path.clone()).collect(), &start.state, old);
+        let changes = differences_by_keys(&old, &state_json(&end.state));
+        let (places, changes): (Vec<Vec<String>>, Vec<FieldChange>) = changes.into_iter().unzip();
+        let mut watch = Watch::new(&places, &start.state);
         let mut causes: Vec<Option<CauseEvent>> = vec![None; changes.len()];
         if !changes.is_empty() {
             self.walk(start, to, |record, after| {
                 for place in watch.changed(&after.state) {
-                    causes[place] = Some(CauseEvent::of(record));
+                    causes[*place] = Some(CauseEvent::of(record));
                 }
             })?;
         }
@@ -237,45 +238,4 @@ fn next_probe(low: usize, high: usize, skipped: &BTreeSet<usize>) -> Option<usiz
     let middle = low + (high - low) / 2;
     let is_open = |place: &usize| !skipped.contains(place);
     (middle..high).find(is_open).or_else(|| (low..middle).rev().find(is_open))
-}
-
-/// Paths up to this many are looked up one by one; for more, the whole state is made into JSON.
-const FEW_PATHS: usize = 16;
-
-/// Values at some paths, as they were last.
-enum Watch {
-    Few(Vec<(String, Option<Value>)>),
-    Many(Vec<String>, Value),
-}
-
-impl Watch {
-    fn new<S: Serialize>(paths: Vec<String>, state: &S, state_json: Value) -> Watch {
-        if paths.len() > FEW_PATHS {
-            return Watch::Many(paths, state_json);
-        }
-        Watch::Few(paths.into_iter().map(|path| (path.clone(), select(state, &path))).collect())
-    }
-
-    /// The places of the paths whose values differ from what they were when this was asked last.
-    fn changed<S: Serialize>(&mut self, state: &S) -> Vec<usize> {
-        let mut changed = Vec::new();
-        match self {
-            Watch::Few(values) => {
-                for (place, (path, value)) in values.iter_mut().enumerate() {
-                    let now = select(state, path);
-                    if *value != now {
-                        *value = now;
-                        changed.push(place);
-                    }
-                }
-            }
-            Watch::Many(paths, before) => {
-                let now = state_json(state);
-                let differs = |path: &String| value_at(before, path) != value_at(&now, path);
-                changed.extend(paths.iter().enumerate().filter(|(_, path)| differs(path)).map(|(place, _)| place));
-                *before = now;
-            }
-        }
-        changed
-    }
 }

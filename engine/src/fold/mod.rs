@@ -40,6 +40,7 @@ mod tests;
 mod trace;
 mod upcast;
 mod voucher;
+mod watch;
 
 pub(crate) use ancestry::parent_of;
 pub use check::{CheckOptions, check, check_with};
