@@ -517,9 +517,8 @@ mod tests {
         let keys = || prop::collection::btree_map("a|b|a\\.b", 0_u8..3, 0..3);
         let points = prop::collection::btree_map("a|a\\.b|c", keys(), 0..3);
         let by_number = prop::collection::btree_map(0_u32..12, (0_u8..2, prop::char::range('a', 'b')), 0..3);
-        (prop::collection::vec(shapes(), 0..3), by_number, points, prop::option::of(keys()), "[xy]?").prop_map(
-            |(shapes, by_number, points, some, text)| State { shapes, by_number, points, some, text },
-        )
+        (prop::collection::vec(shapes(), 0..3), by_number, points, prop::option::of(keys()), "[xy]?")
+            .prop_map(|(shapes, by_number, points, some, text)| State { shapes, by_number, points, some, text })
     }
 
     proptest! {

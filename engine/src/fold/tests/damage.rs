@@ -79,8 +79,10 @@ fn fold_whatever_bit_flips_every_state_is_what_it_was_or_is_said_to_lack_somethi
             losses.listed.iter().filter_map(|loss| loss.seqs).flat_map(|range| range.first..=range.last).collect();
         assert!(seqs.is_disjoint(&lost), "byte {at}: {lost:?}");
         assert_eq!(seqs.union(&lost).count() as u64, last, "byte {at}: {losses:?}");
-        let (backwards, told) = read_all(&reader, Query::all().reverse());
-        assert_eq!((&backwards, told.count), (&seqs, losses.count), "byte {at}, the last one first");
+        if at % 7 == 0 {
+            let (backwards, told) = read_all(&reader, Query::all().reverse());
+            assert_eq!((&backwards, told.count), (&seqs, losses.count), "byte {at}, the last one first");
+        }
         let folded = fold(&reader);
         assert_eq!(folded.losses.count, losses.count);
         for (run, state) in &sound.states {
