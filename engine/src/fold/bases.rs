@@ -56,7 +56,7 @@ impl<F: Fold> Bases<F> {
     }
 
     /// What to say of a snapshot that makes up for events: what was compacted away is as good as there.
-    pub(crate) fn from_snapshot(&self, standing: &Standing<F>, missing: &[Missing]) -> FromSnapshot {
+    pub(crate) fn snapshot_of(&self, standing: &Standing<F>, missing: &[Missing]) -> FromSnapshot {
         let others = missing.iter().filter(|missing| !is_compacted(&self.absences, missing));
         FromSnapshot { seq: standing.seq.unwrap_or(Seq::FIRST), absent: others.map(|missing| missing.count).sum() }
     }

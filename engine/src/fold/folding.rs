@@ -314,7 +314,7 @@ impl<F: Fold> Pass for Folding<F> {
         {
             let mut missing = std::mem::take(&mut slot.standing.missing);
             missing.push(slot.missing_before(record));
-            *slot = Slot { begun: Some(bases.from_snapshot(&base, &missing)), ..Slot::at(base) };
+            *slot = Slot { begun: Some(bases.snapshot_of(&base, &missing)), ..Slot::at(base) };
             if slot.standing.seq.is_some_and(|seq| record.seq <= seq) {
                 return Ok(());
             }
@@ -423,7 +423,7 @@ impl<F: Fold> Folding<F> {
             && let Some(bases) = &self.bases
             && let Some(base) = bases.at_or_behind(run, record.seq)?
         {
-            let begun = Some(bases.from_snapshot(&base, &[]));
+            let begun = Some(bases.snapshot_of(&base, &[]));
             self.slots.insert(run, Slot { inherited: Some(parent), begun, ..Slot::at(base) });
             return Ok(());
         }

@@ -65,7 +65,7 @@ impl Reader {
             _ => (None, Vec::new()),
         };
         let snapshot = match &begun {
-            Some(standing) => self.from_snapshot(run, standing)?,
+            Some(standing) => self.snapshot_of(run, standing)?,
             None => None,
         };
         let mut folding = match (snapshot, start) {
@@ -97,39 +97,40 @@ impl Reader {
 
     /// What to say of the snapshot that a state stands at. Its events are counted only where the log records absences. What was
     /// compacted away is as good as there.
-    fn from_snapshot<F: Fold>(&self, run: Option<Seq>, standing: &Standing<F>) -> Result<Option<FromSnapshot>> {
+    fn snapshot_of<F: Fold>(&self, run: Option<Seq>, standing: &Standing<F>) -> Result<Option<FromSnapshot>> {
         let Some(seq) = standing.seq else { return Ok(None) };
         let gaps = self.known_gaps()?;
         let is_lost = |gap: &&GapRange| gap.first <= seq && gap.reason != GapReason::Compacted;
-        let lost: Vec<_> = gaps.iter().filter(is_lost).collect();
+        let mut lost = gaps.iter().filter(is_lost).peekable();
         let absent = match run {
-            _ if lost.is_empty() => 0,
-            None => lost.iter().map(|gap| gap.last.min(seq).get() - gap.first.get() + 1).sum(),
-            Some(run) => {
-                let mut events = self.events(Query::all().run(run).from(run).until(seq.next()))?;
-                let (mut after, mut revision, mut absent) = (None, 0, 0);
-                let mut count = |before: Seq, due: u32, after: Option<Seq>, revision: u32| {
-                    let count = u64::from(due.saturating_sub(revision).saturating_sub(1));
-                    let missing = Missing { after, before, count };
-                    absent += if is_compacted(&gaps, &missing) { 0 } else { count };
-                };
-                while let Some(next) = events.next_or_loss()? {
-                    let (at, due) = match next {
-                        EventOrLoss::Event(record) => (record.seq, record.revision),
-                        // What can not be read is not absent by record.
-                        EventOrLoss::Loss(loss) => match loss.header {
-                            Some(header) => (header.seq, header.revision),
-                            None => continue,
-                        },
-                    };
-                    count(at, due, after, revision);
-                    (after, revision) = (Some(at), due);
-                }
-                count(seq.next(), standing.revision.saturating_add(1), after, revision);
-                absent
-            }
+            _ if lost.peek().is_none() => 0,
+            None => lost.map(|gap| gap.last.min(seq).get() - gap.first.get() + 1).sum(),
+            Some(run) => self.absent_before(run, standing.revision, seq, &gaps)?,
         };
         Ok(Some(FromSnapshot { seq, absent }))
+    }
+
+    /// How many events of a run, up to one of this revision and seq, are absent and were not compacted away.
+    fn absent_before(&self, run: Seq, revision: u32, seq: Seq, gaps: &[GapRange]) -> Result<u64> {
+        let (mut absent, mut last) = (0, (None, 0));
+        let mut go_to = |seq: Seq, revision: u32| {
+            let count = u64::from(revision.saturating_sub(last.1).saturating_sub(1));
+            let missing = Missing { after: last.0, before: seq, count };
+            absent += if is_compacted(gaps, &missing) { 0 } else { count };
+            last = (Some(seq), revision);
+        };
+        let mut events = self.events(Query::all().run(run).from(run).until(seq.next()))?;
+        while let Some(next) = events.next_or_loss()? {
+            match next {
+                EventOrLoss::Event(record) => go_to(record.seq, record.revision),
+                // What can not be read is not absent by record.
+                EventOrLoss::Loss(loss) => {
+                    loss.header.iter().for_each(|header| go_to(header.seq, header.revision));
+                }
+            }
+        }
+        go_to(seq.next(), revision.saturating_add(1));
+        Ok(absent)
     }
 
     /// T0508, where a state lacks what a compaction has taken away.

@@ -177,6 +177,59 @@ fn fold_a_snapshot_takes_a_checkpoint_that_is_there_already() {
     assert_eq!(journal.reader().unwrap().next_seq().unwrap(), next, "nothing was appended");
 }
 
+thread_local! {
+    /// Events that were applied by this thread.
+    static APPLIED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// The same fold, which tells how much it had to do. Its state depends on the events alone.
+struct Counted;
+impl Fold for Counted {
+    const NAME: &'static str = "acme.counted";
+    const VERSION: u32 = 1;
+    type Event = Job;
+    type State = Tally;
+    fn apply(state: &mut Tally, event: &Recorded<Job>) {
+        APPLIED.set(APPLIED.get() + 1);
+        super::tally(state, event);
+    }
+}
+
+#[test]
+fn fold_a_state_costs_the_events_behind_the_nearest_snapshot_and_no_others() {
+    let storage = store();
+    let journal = open(&storage);
+    let run = journal.run_or_create("nightly").unwrap();
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        run.append(Expect::Any, &vec![queued("x"); 100]).unwrap();
+        taken.push(run.snapshot::<Counted>().unwrap().head.seq);
+        run.append(Expect::Any, &vec![queued("y"); 10]).unwrap();
+    }
+    let reader = journal.reader().unwrap();
+    let cost = |until, start| {
+        APPLIED.set(0);
+        let loaded = reader.state::<Counted>(Some(run.number()), until, start).unwrap();
+        (from(&loaded), APPLIED.get(), loaded.standing.events)
+    };
+    assert_eq!(cost(None, Start::Origin), (None, 330, 330));
+    assert_eq!(cost(None, Start::Snapshot), (Some(taken[2]), 10, 330));
+    for place in 0..3_u64 {
+        // Five events behind each snapshot, and directly before it.
+        let at = usize::try_from(place).unwrap();
+        let until = crate::Seq::new(taken[at].get() + 6);
+        assert_eq!(cost(until, Start::Snapshot), (Some(taken[at]), 5, place * 110 + 105));
+        let before = at.checked_sub(1).map(|at| taken[at]);
+        let events = if place == 0 { 100 } else { 110 };
+        assert_eq!(cost(Some(taken[at]), Start::Snapshot), (before, events, place * 110 + 100));
+    }
+    // A hint does not count, so nothing changes with the checkpoint that the snapshot stands at.
+    assert_eq!(
+        cost(taken[0].get().checked_add(1).and_then(crate::Seq::new), Start::Snapshot),
+        (Some(taken[0]), 0, 100)
+    );
+}
+
 struct JobsTwo;
 impl Fold for JobsTwo {
     const NAME: &'static str = "acme.jobs";
