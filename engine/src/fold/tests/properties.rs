@@ -118,15 +118,15 @@ proptest! {
             .map(|(run, standing)| (run, crate::fold::canonical_bytes(&standing.state).unwrap()))
             .collect();
         // Each thread folds the runs that fall to it, over one reader, and all of them at the same time.
-        let together = std::thread::scope(|scope| {
-            let work = |place: usize| {
-                let (reader, runs) = (&reader, alone.keys().copied().skip(place).step_by(threads));
-                let states = runs.map(|run| (run, reader.state::<Jobs>(run, None, Start::Snapshot).unwrap().standing));
-                states.map(|(run, it)| (run, crate::fold::canonical_bytes(&it.state).unwrap())).collect::<Vec<_>>()
-            };
+        let work = |place: usize| {
+            let runs = alone.keys().copied().skip(place).step_by(threads);
+            let states = runs.map(|run| (run, reader.state::<Jobs>(run, None, Start::Snapshot).unwrap().standing));
+            states.map(|(run, it)| (run, crate::fold::canonical_bytes(&it.state).unwrap())).collect::<Vec<_>>()
+        };
+        let together: BTreeMap<_, _> = std::thread::scope(|scope| {
             let work = &work;
             let handles: Vec<_> = (0..threads).map(|place| scope.spawn(move || work(place))).collect();
-            handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect::<BTreeMap<_, _>>()
+            handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
         });
         prop_assert_eq!(together, alone);
     }
