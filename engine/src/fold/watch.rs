@@ -138,14 +138,17 @@ impl<'w> Look<'w> {
     }
 
     /// Within a variant of several parts, which in JSON is an object of one key.
-    fn variant(self, name: &str) -> Option<Parts<'w>> {
+    fn variant(self, name: &str) -> Variant<'w> {
         let Look { node, values } = self;
         let found = node.child(name).ok();
         let others = node.children.iter().enumerate().filter(|(at, _)| Some(*at) != found);
         for (_, (_, child)) in others {
             values.absent(child);
         }
-        Some(Look { node: &node.children[found?].1, values }.parts())
+        let Some(at) = found else { return Variant::default() };
+        let node = &node.children[at].1;
+        let whole = node.place.map(|place| (place, Vec::new()));
+        Variant { parts: Some(Look { node, values }.parts()), whole }
     }
 }
 
@@ -254,7 +257,7 @@ impl<'w> Serializer for Look<'w> {
         variant: &'static str,
         _: usize,
     ) -> Result<Variant<'w>, fmt::Error> {
-        Ok(Variant(self.variant(variant)))
+        Ok(self.variant(variant))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Parts<'w>, fmt::Error> {
@@ -272,7 +275,7 @@ impl<'w> Serializer for Look<'w> {
         variant: &'static str,
         _: usize,
     ) -> Result<Variant<'w>, fmt::Error> {
-        Ok(Variant(self.variant(variant)))
+        Ok(self.variant(variant))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -281,12 +284,34 @@ impl<'w> Serializer for Look<'w> {
     }
 }
 
-/// The parts of a variant; `None` where nothing in it is watched.
-struct Variant<'w>(Option<Parts<'w>>);
+/// The parts of a variant.
+#[derive(Default)]
+struct Variant<'w> {
+    /// `None` where nothing in it is watched.
+    parts: Option<Parts<'w>>,
+    /// Where all of them together are watched: as which place, and their bytes one after the other.
+    whole: Option<(usize, Vec<u8>)>,
+}
 
 impl Variant<'_> {
+    fn part<T: Serialize + ?Sized>(&mut self, key: Option<&str>, value: &T) -> Looked {
+        if let Some((_, bytes)) = &mut self.whole {
+            codec::encode_into(bytes, value).map_err(|_| fmt::Error)?;
+        }
+        let Some(parts) = &mut self.parts else { return Ok(()) };
+        match key {
+            None => parts.item(value),
+            Some(key) => parts.child(parts.node.child(key).ok(), value),
+        }
+    }
+
     fn finish(self) -> Looked {
-        self.0.map_or(Ok(()), Parts::finish)
+        let Some(parts) = self.parts else { return Ok(()) };
+        if let Some((place, bytes)) = self.whole {
+            parts.values.bytes = bytes;
+            parts.values.set(place, true);
+        }
+        parts.finish()
     }
 }
 
@@ -357,7 +382,7 @@ impl ser::SerializeTupleVariant for Variant<'_> {
     type Error = fmt::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Looked {
-        self.0.as_mut().map_or(Ok(()), |parts| parts.item(value))
+        self.part(None, value)
     }
 
     fn end(self) -> Looked {
@@ -370,9 +395,7 @@ impl ser::SerializeStructVariant for Variant<'_> {
     type Error = fmt::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Looked {
-        let Some(parts) = &mut self.0 else { return Ok(()) };
-        let at = parts.node.child(key).ok();
-        parts.child(at, value)
+        self.part(Some(key), value)
     }
 
     fn end(self) -> Looked {

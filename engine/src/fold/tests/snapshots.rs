@@ -43,7 +43,7 @@ fn fold_the_newest_snapshot_is_used_and_gives_what_the_origin_gives() {
     assert_eq!((&loaded.standing.state, loaded.standing.events), (&origin.standing.state, 7));
     assert_eq!(loaded.standing.revision, origin.standing.revision);
     let before = reader.state::<Jobs>(run, Some(made[2].head.seq), Start::Snapshot).unwrap();
-    assert_eq!((from(&before), before.standing.events), (Some(made[1].head.seq), 5));
+    assert_eq!((from(&before), before.standing.events), (Some(made[1].head.seq), 6));
     assert_eq!(snapshots(&storage).list().unwrap().snapshots, made);
 }
 
@@ -95,12 +95,12 @@ fn fold_a_snapshot_whose_voucher_the_log_does_not_have_is_not_used() {
 /// taken after was the one in the log, so the state was that of a history which the log does not have.
 #[test]
 fn fold_a_snapshot_of_a_history_that_was_replaced_is_not_used() {
-    let history = |first: &str, end: Option<bool>| {
+    let history = |exit: u8, end: Option<bool>| {
         let storage = store();
         let journal = open(&storage);
         let mut batch = crate::Batch::new();
         let run = batch.run_or_create("nightly", Expect::New);
-        batch.typed(Some(run), Some(1), &queued(first)).unwrap();
+        batch.typed(Some(run), Some(1), &Job::Done { exit: exit.into() }).unwrap();
         batch.typed(Some(run), Some(2), &queued("tail")).unwrap();
         journal.append(batch).unwrap();
         let run = journal.run("nightly").unwrap();
@@ -115,7 +115,7 @@ fn fold_a_snapshot_of_a_history_that_was_replaced_is_not_used() {
         journal.close().unwrap();
         (storage, made)
     };
-    let (newer, made) = history("a", Some(true));
+    let (newer, made) = history(1, Some(true));
     let made = made.unwrap();
     let bytes = {
         let open = newer.open(&made.file, OpenMode::Read).unwrap();
@@ -124,13 +124,13 @@ fn fold_a_snapshot_of_a_history_that_was_replaced_is_not_used() {
         bytes
     };
     // With the other one's first event, and not so far yet; gone on with; and gone on to a snapshot of its own.
-    for (first, end, why) in [
-        ("b", None, "no event"),
-        ("b", Some(false), "does not vouch for it"),
-        ("b", Some(true), "does not vouch for it"),
-        ("a", Some(true), ""),
+    for (exit, end, why) in [
+        (2, None, "no event"),
+        (2, Some(false), "does not vouch for it"),
+        (2, Some(true), "does not vouch for it"),
+        (1, Some(true), ""),
     ] {
-        let (storage, own) = history(first, end);
+        let (storage, own) = history(exit, end);
         assert_eq!(read(&storage).log_id(), read(&newer).log_id(), "the same log");
         if let Some(own) = own {
             assert_eq!(own.file, made.file);
@@ -141,7 +141,7 @@ fn fold_a_snapshot_of_a_history_that_was_replaced_is_not_used() {
         let reader = read(&storage);
         let loaded = reader.state::<Jobs>(made.head.run, None, Start::Snapshot).unwrap();
         let origin = reader.state::<Jobs>(made.head.run, None, Start::Origin).unwrap();
-        assert_eq!(loaded.standing.state, origin.standing.state, "{first} {end:?}");
+        assert_eq!(loaded.standing.state, origin.standing.state, "{exit} {end:?}");
         match why {
             // The same events in the same order are the same history, whoever appended them.
             "" => assert_eq!((from(&loaded), loaded.findings.len()), (Some(made.head.seq), 0)),
