@@ -169,6 +169,7 @@ fn most_resident_kib(work: impl FnOnce()) -> Option<u64> {
 }
 
 /// Prints what a fold takes over a tenth of the events, and over all of them: the state is two numbers in both.
+#[allow(clippy::print_stdout, reason = "what criterion does not measure is told like what it does")]
 fn print_memory(directory: &std::path::Path) -> taffrail::Result<()> {
     for part in [10, 1] {
         let directory = directory.join(format!("part-{part}"));

@@ -95,10 +95,16 @@ fn a_payload_that_can_not_be_read_is_of_one_run_and_the_others_are_as_they_were(
     assert_eq!(run(&store, &["state", "blame", "one", "status"], "").exit, Some(4));
 
     // The dump goes on as well, forwards and backwards, and tells it in its place.
-    for order in [&["log", "dump", "-o", "jsonl"][..], &["log", "dump", "-o", "jsonl", "--reverse"]] {
+    for order in [&["log", "dump"][..], &["log", "dump", "--reverse"]] {
         let dumped = run(&store, order, "");
-        assert_eq!((dumped.exit, dumped.lines().len()), (Some(4), events.len() - 1), "{dumped:?}");
+        assert!(dumped.exit == Some(4) && dumped.data.contains("EffectResolved"), "{dumped:?}");
         assert!(dumped.notes.contains(&told) && dumped.notes.contains("segment 1, byte 0x"), "{dumped:?}");
+        let dumped = run(&store, &[order, &["-o", "jsonl"]].concat(), "");
+        assert_eq!((dumped.exit, dumped.lines().len()), (Some(4), events.len() - 1), "{dumped:?}");
+        let error: Value = serde_json::from_str(&dumped.notes).expect("one error");
+        let context = &error["context"];
+        assert_eq!((&error["code"], &context["passed_over_count"]), (&json!("T0308"), &json!(1)));
+        assert_eq!(context["passed_over"][0]["seqs"], json!({ "first": seq, "last": seq }));
     }
     // Nobody who asks for something else is told.
     for asked in [["--run", "two"], ["--type", "Mark,RunOpened"], ["-n", "2"]] {
@@ -107,7 +113,18 @@ fn a_payload_that_can_not_be_read_is_of_one_run_and_the_others_are_as_they_were(
     }
     assert_eq!(snapshot(&store), before, "reading writes nothing");
 
+    // Opening takes nothing away, and `store info` says so.
+    let info = json_of(&store, &["store", "info"], 0);
+    assert_eq!((&info["opening"]["verdict"], &info["opening"]["does"]), (&json!("clean"), &json!("nothing")));
     let journal = Journal::options().open(&store).expect("a store that can be appended to");
+    for name in ["one", "two", "four"] {
+        let run = journal.run_or_create(name).expect("a run");
+        let revision = run.revision();
+        let noted = Change::Noted { label: String::new(), message: "later".into() };
+        run.append(Expect::Revision(revision), &[noted.by("engine")]).expect("appended");
+        let due = events_of(&events, name).last().map_or(1, |event| event["revision"].as_u64().expect("a number"));
+        assert_eq!(u64::from(revision), due, "of {name}");
+    }
     assert!(journal.run("two").expect("a run").state::<Runs>().is_ok());
     assert_eq!(journal.run("one").expect("a run").state::<Runs>().expect_err("incomplete").code(), "T0507");
 }
@@ -125,7 +142,10 @@ fn a_header_that_can_not_be_read_leaves_those_in_doubt_that_have_no_event_behind
     flip(&store, bad, HEADER);
     let listed = run(&store, &["run", "list", "--json"], "");
     assert_eq!(listed.exit, Some(4));
-    assert!(listed.notes.contains(&format!("passed over seq {} of unknown runs", bad["seq"])), "{listed:?}");
+    let error: Value = serde_json::from_str(&listed.notes).expect("one error");
+    assert!(error["message"].as_str().expect("a text").contains(&format!("seq {} of unknown runs", bad["seq"])));
+    let passed_over = &error["context"]["passed_over"][0];
+    assert_eq!((&passed_over["seqs"]["first"], &passed_over["run"]), (&bad["seq"], &Value::Null), "{error}");
     let listed: Value = serde_json::from_str(&listed.data).expect("one document");
     let findings = |rows: &Value, name: &str| row(rows, name)["findings"].as_u64().expect("a count");
     assert_eq!(row(&listed, "two"), row(&list, "two"), "its later events prove that none is missing");

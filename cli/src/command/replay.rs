@@ -179,7 +179,7 @@ fn fold_runs<F: Fold>(
 ) -> Result<(Vec<RunReport>, Exit), Failure> {
     let mut replay = Pass::of_fold::<F>(&subject.reader, subject.run).map_err(|error| subject.problem(&error))?;
     replay = until.map_or(replay.clone(), |until| replay.until(until)).past_damage();
-    let mut folding = Folding::<F>::new().map_err(|error| subject.problem(&error))?;
+    let mut folding = Folding::<F>::over_until(&subject.reader, until).map_err(|error| subject.problem(&error))?;
     let mut lost = Losses::default();
     replay.go(&mut [&mut folding, &mut lost]).map_err(|error| subject.problem(&error))?;
     let begun = folding.begin_at_snapshots(&subject.reader, until).map_err(|error| subject.problem(&error))?;

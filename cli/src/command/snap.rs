@@ -157,7 +157,7 @@ impl Create {
             return Ok(Exit::Clean);
         }
         let reader = store.reader()?;
-        let mut folding = Folding::<F>::new().map_err(|error| store.problem(&error))?;
+        let mut folding = Folding::<F>::over(&reader).map_err(|error| store.problem(&error))?;
         let mut lost = Losses::default();
         let replay = Replay::of(&reader).past_damage();
         replay.go(&mut [&mut folding, &mut lost]).map_err(|error| store.problem(&error))?;

@@ -146,7 +146,10 @@ impl<F: Fold> Folding<F> {
     }
 
     /// The same, for the events before `until` alone: a snapshot behind them is of no use.
-    pub(crate) fn over_until(reader: &Reader, until: Option<Seq>) -> Result<Folding<F>> {
+    ///
+    /// # Errors
+    /// As [`Folding::over`].
+    pub fn over_until(reader: &Reader, until: Option<Seq>) -> Result<Folding<F>> {
         Ok(Folding { bases: Bases::of(reader, until)?, ..Folding::new()? })
     }
 

@@ -8,7 +8,7 @@ use crate::fold::select::select;
 use crate::fold::state::{Standing, state_json};
 use crate::fold::state_difference::{FieldChange, differences_by_keys};
 use crate::fold::watch::Watch;
-use crate::{ErrorKind, EventOrLoss, Query, Reader, Record, Seq};
+use crate::{ErrorKind, EventOrLoss, GapReason, Query, Reader, Record, Seq};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -72,6 +72,8 @@ pub struct History<'r, F: Fold> {
     reader: &'r Reader,
     run: Option<Seq>,
     losses: RefCell<Losses>,
+    /// The log with what compactions have moved to archives, once it was asked for.
+    whole: RefCell<Option<Reader>>,
     _fold: std::marker::PhantomData<F>,
 }
 
@@ -79,13 +81,25 @@ impl<'r, F: Fold> History<'r, F> {
     /// The past of a run (`None`: of the store).
     #[must_use]
     pub fn of(reader: &'r Reader, run: Option<Seq>) -> History<'r, F> {
-        History { reader, run, losses: RefCell::default(), _fold: std::marker::PhantomData }
+        History { reader, run, losses: RefCell::default(), whole: RefCell::default(), _fold: std::marker::PhantomData }
     }
 
     /// What could not be read on the last way through the log, and may be of this run: causes may be missing.
     #[must_use]
     pub fn losses(&self) -> Losses {
         self.losses.borrow().clone()
+    }
+
+    /// Who asks what each event did needs the events themselves: also those that were compacted away, where they are kept.
+    fn whole(&self) -> Result<Reader> {
+        if let Some(whole) = &*self.whole.borrow() {
+            return Ok(whole.clone());
+        }
+        let is_compacted = self.reader.known_gaps()?.iter().any(|gap| gap.reason == GapReason::Compacted);
+        let archived = if is_compacted { self.reader.with_archives()? } else { None };
+        let whole = archived.unwrap_or_else(|| self.reader.clone());
+        self.whole.replace(Some(whole.clone()));
+        Ok(whole)
     }
 
     /// The state after an event (`None`: the empty one), from the newest snapshot before it.
@@ -104,19 +118,20 @@ impl<'r, F: Fold> History<'r, F> {
         to: Seq,
         mut step: impl FnMut(&Record<'_>, &Standing<F>),
     ) -> Result<Standing<F>> {
-        let mut folding = Folding::<F>::over(self.reader)?;
+        let reader = self.whole()?;
+        let mut folding = Folding::<F>::new()?;
         let mut applied = start.events;
         // A run's first event may need the events of the run that it began as.
         let mut query = match (start.seq, self.run) {
             (Some(seq), Some(run)) if start.events > 0 => Query::all().run(run).from(seq.next()),
             (Some(seq), None) => Query::all().from(seq.next()),
-            _ => self.reader.events_of_fold::<F>(self.run)?,
+            _ => reader.events_of_fold::<F>(self.run)?,
         };
         if applied > 0 || self.run.is_none() {
             folding.start_at(self.run, start);
         }
         query.until = Some(to.next());
-        let mut events = self.reader.events(query)?;
+        let mut events = reader.events(query)?;
         let mut losses = Losses::default();
         while let Some(next) = events.next_or_loss()? {
             let record = match next {
@@ -133,7 +148,9 @@ impl<'r, F: Fold> History<'r, F> {
             step(&record, after);
         }
         self.losses.replace(losses);
-        folding.into_standing(self.run)
+        let standing = folding.into_standing(self.run)?;
+        // What a compaction took away has no cause to be named.
+        reader.compacted_away(&standing)?.map_or(Ok(standing), Err)
     }
 
     /// What changed from the state after `from` (`None`: the empty state) to the state after `to`, each field with the last
@@ -226,7 +243,7 @@ impl<'r, F: Fold> History<'r, F> {
             }
         }
         let skipped = seqs[low..high].to_vec();
-        let first_bad = self.reader.get(seqs[high])?.ok_or_else(|| {
+        let first_bad = self.whole()?.get(seqs[high])?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "T0515", "nothing to bisect: the event is not there any more")
         })?;
         Ok(Bisection { first_bad: CauseEvent::of(&first_bad), skipped, probes })

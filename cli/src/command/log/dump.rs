@@ -8,6 +8,7 @@ use clap::Args;
 use regex::{Regex, RegexBuilder};
 use serde_json::value::RawValue;
 use taffrail::expr::Expression;
+use taffrail::fold::{Losses, Pass as _};
 use taffrail::position::{Position, PositionRange};
 use taffrail::storage::Storage;
 use taffrail::{Codec, EventOrLoss, Follow, Kind, Query, Reader, Record, Seq};
@@ -203,7 +204,7 @@ fn unknown_type(wanted: &str, known: &[(String, Vec<String>)]) -> Failure {
 
 fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<Exit, Failure> {
     let mut events = reader.events(query).map_err(|error| sink.store.problem(&error))?;
-    let mut exit = Exit::Clean;
+    let mut losses = Losses::default();
     while !sink.is_full() && !interrupt::is_requested() {
         match events.next_or_loss().map_err(|error| sink.store.problem(&error))? {
             None => break,
@@ -212,11 +213,14 @@ fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<Exit, 
                 // Told where it was met, between what stands before and behind it.
                 sink.show()?;
                 losses::tell_one(&loss, sink.store, sink.output);
-                exit = Exit::Damage;
+                losses.lose(&loss).map_err(|error| sink.store.problem(&error))?;
             }
         }
     }
-    Ok(exit)
+    if sink.output.format().is_json() {
+        losses::tell_programs(&losses, sink.store, sink.output);
+    }
+    Ok(if losses.count > 0 { Exit::Damage } else { Exit::Clean })
 }
 
 fn follow(reader: Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<Exit, Failure> {
