@@ -329,6 +329,15 @@ catalogue! {
     T0520 "a compaction would change a state"
         "What a compaction leaves is folded before anything is put in its place, and a run came to another state than before. Nothing was changed."
         "Run `taffrail replay --check`: a fold that depends on more than its events is the likely cause."
+    T0521 "a snapshot of another fold"
+        "A snapshot is of another fold, or of a version of it that this build can neither read nor migrate. It was passed over: the state comes from another snapshot, or from the first event."
+        "Write a new one with `taffrail snap create`."
+    T0522 "a snapshot of another history"
+        "The log has no checkpoint that vouches for the snapshot: it was taken of another log, or of events that this one does not have, as after an older copy was put back. It was passed over."
+        "Take it away with `taffrail snap drop FILE`, and write a new one with `taffrail snap create`."
+    T0523 "a snapshot is not whole"
+        "A file of a snapshot is cut short, spoiled, or written in another format. It was passed over: the state comes from an older snapshot, or from the first event."
+        "See them with `taffrail snap list`; `taffrail snap drop --keep 2` takes those that are of no use away."
 }
 
 #[cfg(test)]

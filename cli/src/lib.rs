@@ -16,6 +16,7 @@ pub mod human;
 pub mod interrupt;
 pub mod line;
 pub mod locate;
+pub mod losses;
 pub mod network;
 pub mod output;
 pub mod payloads;

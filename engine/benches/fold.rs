@@ -1,15 +1,17 @@
 //! How fast a log is folded, on one core: a million small events of one run from memory, the run schema over a million
-//! events of a thousand runs from a warm disk, and how long a bisection over a million events takes.
+//! events of a thousand runs from a warm disk, and how long a bisection over a million events takes. Then what a snapshot saves: the
+//! state of a run of a million events from the first one, and from snapshots that lie so many events back. And what a fold takes in
+//! memory: the most that was resident while ten times as many events came to a state of the same size.
 //!
 //! `TAFFRAIL_BENCH_EVENTS` is another number of events than a million, for a quick look.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use taffrail::fold::{History, Judgement};
+use taffrail::fold::{History, Judgement, Start};
 use taffrail::run::{Change, EffectRequest, Outcome, Runs, Usage};
 use taffrail::storage::{Memory, Storage};
-use taffrail::{Batch, Event, Expect, Fold, Folding, Journal, Reader, Recorded, Replay, SyncPolicy};
+use taffrail::{Batch, Event, Expect, Fold, Folding, Journal, Reader, Recorded, Replay, Seq, SyncPolicy};
 
 /// How many events there are: a multiple of 10,000.
 fn event_count() -> u64 {
@@ -79,7 +81,7 @@ fn runs_on_disk(directory: &std::path::Path) -> taffrail::Result<Reader> {
             Change::Created { process: "bench".into(), process_digest: None, inputs: taffrail::run::Content::None };
         batch.typed(Some(run), None, &created.by("engine"))?;
         for step in 0..499 {
-            let step = format!("work/{step}");
+            let step: taffrail::run::Text = format!("work/{step}").into();
             let request = EffectRequest { step: step.clone(), kind: "task".into(), ..EffectRequest::default() };
             let usage = Usage { output_tokens: 7, ..Usage::default() };
             let result = taffrail::run::Content::None;
@@ -110,7 +112,90 @@ fn bisect(reader: &Reader) -> taffrail::Result<u64> {
     Ok(history.bisect::<taffrail::Error>(None, run.last, judge)?.first_bad.seq.get())
 }
 
+/// The segments of the store whose states begin at snapshots: what lies in the newest one is read from its start.
+const SEGMENT_LEN_BYTES: u64 = 4 << 20;
+/// How many events lie behind the snapshots of that store.
+const TAILS: [u64; 3] = [100_000, 1_000, 0];
+
+/// A run of small events with snapshots on the way; the seqs that they were taken at.
+fn snapshotted(directory: &std::path::Path) -> taffrail::Result<(Reader, Vec<Seq>)> {
+    let options = Journal::options().create(true).sync(SyncPolicy::Never).exclusive(true);
+    let journal = options.segment_len_bytes(SEGMENT_LEN_BYTES).open(directory)?;
+    let run = journal.run_or_create("bench")?;
+    let (mut done, mut taken) = (0, Vec::new());
+    for tail in TAILS {
+        let until = event_count().saturating_sub(tail).max(done + 1);
+        while done < until {
+            let steps =
+                (done..until.min(done + 10_000)).map(|step| Step::Started { step: u32::try_from(step).unwrap_or(0) });
+            let steps: Vec<Step> = steps.collect();
+            done += steps.len() as u64;
+            run.append(Expect::Any, &steps)?;
+        }
+        taken.push(run.snapshot::<Steps>()?.head.seq);
+    }
+    journal.close()?;
+    Ok((Reader::open(directory)?, taken))
+}
+
+fn bench_snapshots(criterion: &mut Criterion, directory: &std::path::Path) -> taffrail::Result<()> {
+    let (reader, taken) = snapshotted(directory)?;
+    let run = reader.find_run("bench")?.run;
+    let mut group = criterion.benchmark_group("state");
+    group.sample_size(10);
+    let state = |until: Option<Seq>, start| reader.state::<Steps>(Some(run), until, start).expect("a state");
+    group.bench_function("from the first event", |bencher| bencher.iter(|| state(None, Start::Origin)));
+    // Up to a snapshot, the newest one before it is the next older one: so far back it lies.
+    for (from, until) in [(0, Some(1)), (1, Some(2)), (2, None)] {
+        let until = until.map(|place: usize| taken[place]);
+        let begun = state(until, Start::Snapshot).snapshot.map(|snapshot| snapshot.seq);
+        assert_eq!(begun, Some(taken[from]), "it begins at the nearest snapshot");
+        let back = until.map_or(0, |until| until.get() - taken[from].get());
+        let name = format!("from a snapshot {back} events back");
+        group.bench_function(&name, |bencher| bencher.iter(|| state(until, Start::Snapshot)));
+    }
+    group.finish();
+    Ok(())
+}
+
+/// The most that was resident while something ran, in KiB; `None` where the kernel does not tell.
+#[allow(clippy::disallowed_methods, reason = "what the kernel says of this process stands in files")]
+fn most_resident_kib(work: impl FnOnce()) -> Option<u64> {
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    work();
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// Prints what a fold takes over a tenth of the events, and over all of them: the state is two numbers in both.
+#[allow(clippy::print_stdout, reason = "what criterion does not measure is told like what it does")]
+fn print_memory(directory: &std::path::Path) -> taffrail::Result<()> {
+    for part in [10, 1] {
+        let directory = directory.join(format!("part-{part}"));
+        let journal = Journal::options().create(true).sync(SyncPolicy::Never).exclusive(true).open(&directory)?;
+        let run = journal.run_or_create("bench")?;
+        let count = event_count() / part;
+        for _ in 0..count / 1_000 {
+            let steps: Vec<Step> = (0..1_000).map(|step| Step::Ended { step, exit: 0 }).collect();
+            run.append(Expect::Any, &steps)?;
+        }
+        journal.close()?;
+        let reader = Reader::open(&directory)?;
+        let most = most_resident_kib(|| assert_eq!(fold::<Steps>(&reader).expect("the log is whole"), count));
+        println!("memory/{count} small events of one run, from disk: {most:?} KiB resident at most");
+    }
+    Ok(())
+}
+
 fn bench(criterion: &mut Criterion) {
+    let directory = std::env::temp_dir().join(format!("taffrail-bench-{}", std::process::id()));
+    for part in ["memory", "snapshots", "runs"] {
+        #[allow(clippy::disallowed_methods, reason = "the bench makes the directory itself")]
+        std::fs::create_dir_all(directory.join(part)).expect("a directory");
+    }
+    print_memory(&directory.join("memory")).expect("a store on disk");
+    bench_snapshots(criterion, &directory.join("snapshots")).expect("a store on disk");
     let reader = log().expect("memory does not fail");
     let mut group = criterion.benchmark_group("fold");
     group.throughput(Throughput::Elements(event_count())).sample_size(10);
@@ -118,8 +203,7 @@ fn bench(criterion: &mut Criterion) {
         bencher.iter(|| assert_eq!(fold::<Steps>(&reader).expect("the log is whole"), event_count()));
     });
     group.bench_function("bisect", |bencher| bencher.iter(|| bisect(&reader).expect("a first bad event")));
-    let directory = std::env::temp_dir().join(format!("taffrail-bench-{}", std::process::id()));
-    let runs = runs_on_disk(&directory).expect("a store on disk");
+    let runs = runs_on_disk(&directory.join("runs")).expect("a store on disk");
     group.bench_function("run schema from a warm disk", |bencher| {
         bencher.iter(|| assert_eq!(fold::<Runs>(&runs).expect("the log is whole"), event_count()));
     });

@@ -38,11 +38,11 @@ pub use fold::{
 pub use handle::{AsyncFollow, AsyncJournal};
 pub use log::repair;
 pub use log::{
-    AffectedRun, AppendError, Appended, Appender, Batch, BatchRun, Counts, Damage, Depth, Events, Expect, Finding,
-    FindingKind, Follow, Inspected, Inspector, Journal, LastKnown, LikelyFlip, Listing, LockState, LostEvent, Opening, Options,
-    Owner, Piece, Query, Reader, Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport, SegmentStat,
-    SegmentVerdict, SeqRange, Severity, StatReport, StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket, Totals, TypeStat,
-    VerifyOptions, VerifyReport, stat, stat_lone, verify, verify_lone,
+    AffectedRun, AppendError, Appended, Appender, Batch, BatchRun, Counts, Damage, Depth, EventOrLoss, Events, Expect,
+    Finding, FindingKind, Follow, Inspected, Inspector, Journal, LastKnown, LikelyFlip, Listing, LockState, Loss, LostEvent,
+    Opening, Options, Owner, Piece, Query, Reader, Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport,
+    SegmentStat, SegmentVerdict, SeqRange, Severity, StatReport, StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket,
+    Totals, TypeStat, VerifyOptions, VerifyReport, stat, stat_lone, verify, verify_lone,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{

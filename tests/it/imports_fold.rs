@@ -47,7 +47,7 @@ fn fold_all(root: &Path) -> BTreeMap<String, Folded> {
         let store = directory.store();
         import(&store, &source);
         let reader = Reader::open(&store).expect("a store");
-        let mut lines = overview(&reader).expect("an overview");
+        let mut lines = overview(&reader).expect("an overview").runs;
         assert_eq!(lines.len(), 1, "{}", source.display());
         let line = lines.remove(0);
         let run = Seq::new(line.run).expect("a number");
@@ -137,7 +137,7 @@ fn compare_results(name: &str, folded: &Folded) {
         let message = result["error"]["message"].as_str();
         let told = step.error.as_deref().unwrap_or_default();
         assert!(message.is_none_or(|message| told.contains(message)), "{name} {id}: {told:?}");
-        let answer = folded.report.answers.get(&folded.state.source_ids[id]);
+        let answer = folded.report.answers.get(folded.state.source_ids[id].as_str());
         let approved = result["value"]["approved"].as_bool().filter(|_| step.kind == "breakpoint");
         assert_eq!(answer.map(|answer| answer.approved), approved, "{name} {id}");
     }

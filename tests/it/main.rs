@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod beside_damage;
 mod command_line;
 mod compaction;
 mod console;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use taffrail::fold::{CheckOptions, States, check_with, each_state};
+use taffrail::fold::{CheckOptions, Losses, States, check_with, each_state};
 use taffrail::position::Position;
-use taffrail::{Fold, Folding, Replay as Pass, Seq};
+use taffrail::{Fold, Folding, Replay as Pass, Seq, SeqRange};
 
 use super::replay_check;
 use super::replay_twin::Twin;
@@ -17,6 +17,7 @@ use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
+use crate::losses;
 use crate::output::{Format, Output, OutputError};
 use crate::problem::{Failure, Problem};
 use crate::run_names::RunNames;
@@ -69,6 +70,10 @@ pub(super) struct RunReport {
     pub(super) events: u64,
     /// Events that should be there and are not.
     pub(super) missing: u64,
+    /// Events that can not be read, as a range, and of which nobody can tell whether they are of the run; null for none.
+    pub(super) doubt: Option<SeqRange>,
+    /// The snapshot that the state begins at, where the log lacks events of the run; null for its first event.
+    pub(super) snapshot: Option<u64>,
     /// Of the state's canonical bytes; null where the fold ended early.
     pub(super) digest: Option<String>,
     /// What ended the fold.
@@ -167,13 +172,19 @@ fn read_states(file: &std::path::Path) -> Result<States, Failure> {
 }
 
 /// Folds the run that was asked for, or all of them, and tells where each ended.
-fn fold_runs<F: Fold>(subject: &Subject, until: Option<Seq>) -> Result<(Vec<RunReport>, Exit), Failure> {
+fn fold_runs<F: Fold>(
+    subject: &Subject,
+    until: Option<Seq>,
+    output: &mut Output,
+) -> Result<(Vec<RunReport>, Exit), Failure> {
     let mut replay = Pass::of_fold::<F>(&subject.reader, subject.run).map_err(|error| subject.problem(&error))?;
-    replay = until.map_or(replay.clone(), |until| replay.until(until));
-    let mut folding = Folding::<F>::new().map_err(|error| subject.problem(&error))?;
-    replay.go(&mut [&mut folding]).map_err(|error| subject.problem(&error))?;
+    replay = until.map_or(replay.clone(), |until| replay.until(until)).past_damage();
+    let mut folding = Folding::<F>::over_until(&subject.reader, until).map_err(|error| subject.problem(&error))?;
+    let mut lost = Losses::default();
+    replay.go(&mut [&mut folding, &mut lost]).map_err(|error| subject.problem(&error))?;
+    let begun = folding.begin_at_snapshots(&subject.reader, until).map_err(|error| subject.problem(&error))?;
     let mut names = RunNames::default();
-    let mut exit = Exit::Clean;
+    let mut exit = losses::tell(&lost, &subject.store, output);
     let mut runs = Vec::new();
     // The runs that a run began as were read for its sake alone.
     let asked_for = folding.into_standings().filter(|(run, _)| subject.run.is_none() || *run == subject.run);
@@ -195,6 +206,8 @@ fn fold_runs<F: Fold>(subject: &Subject, until: Option<Seq>) -> Result<(Vec<RunR
             name: run.map(|run| names.name(&subject.reader, run)),
             events,
             missing,
+            doubt: standing.as_ref().ok().and_then(|standing| standing.doubt),
+            snapshot: begun.get(&run).map(|snapshot| snapshot.seq.get()),
             digest: digest.ok().map(|digest| digest.to_string()),
             error,
         });
@@ -203,7 +216,7 @@ fn fold_runs<F: Fold>(subject: &Subject, until: Option<Seq>) -> Result<(Vec<RunR
 }
 
 fn fold_all<F: Fold>(subject: &Subject, until: Option<Seq>, output: &mut Output) -> Result<Exit, Failure> {
-    let (runs, exit) = fold_runs::<F>(subject, until)?;
+    let (runs, exit) = fold_runs::<F>(subject, until, output)?;
     if output.format().is_json() {
         output.json(&Report { schema: "taffrail.replay/1", fold: F::NAME, version: F::VERSION, runs: &runs })?;
         return Ok(exit);
@@ -220,7 +233,11 @@ fn fold_all<F: Fold>(subject: &Subject, until: Option<Seq>, output: &mut Output)
             (None, Some(error)) => format!("{}: {}", error.code, error.message),
             (None, None) => "-".to_owned(),
         };
-        let missing = if run.missing == 0 { "-".to_owned() } else { human::thousands(run.missing) };
+        let missing = match (run.missing, run.doubt) {
+            (0, None) => "-".to_owned(),
+            (0, Some(_)) => "?".to_owned(),
+            (missing, _) => human::thousands(missing),
+        };
         let name = run.name.clone().unwrap_or_else(|| "(the store)".to_owned());
         table.row([name, human::thousands(run.events), missing, state]);
     }

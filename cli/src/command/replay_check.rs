@@ -9,6 +9,7 @@ use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
+use crate::losses;
 use crate::output::Output;
 use crate::problem::Failure;
 use crate::run_names::RunNames;
@@ -88,7 +89,7 @@ struct Report<'check> {
 /// What writing says.
 pub(super) fn print(check: &CheckReport, subject: &Subject, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut names = RunNames::default();
-    let mut exit = Exit::Clean;
+    let mut exit = losses::tell(&check.losses, &subject.store, context.output);
     let mut runs = Vec::new();
     for run in &check.runs {
         let error = run.failure.as_ref().map(|error| {
@@ -102,7 +103,7 @@ pub(super) fn print(check: &CheckReport, subject: &Subject, context: &mut Contex
         runs.push(report(run, name, error, divergence));
     }
     for finding in &check.findings {
-        context.output.warning(&format!("{}: {}", finding.file, finding.why));
+        context.output.warning(&format!("{}: {}: {}", finding.file, finding.code, finding.why));
     }
     let compared = check.compared();
     let equal = check.runs.iter().map(|run| run.equal).sum();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use taffrail::fold::{DropPlan, Scope, Snapshot, SnapshotFinding, Snapshots, Start};
+use taffrail::fold::{DropPlan, Losses, Scope, Snapshot, SnapshotFinding, Snapshots, Start};
 use taffrail::storage::Storage;
 use taffrail::{Fold, Folding, Replay, Seq};
 
@@ -13,6 +13,7 @@ use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
+use crate::losses;
 use crate::output::{Format, Output};
 use crate::plan::{Consent, Proposal, print_applied};
 use crate::problem::Failure;
@@ -83,6 +84,7 @@ struct Row {
 #[derive(Debug, Serialize)]
 struct FindingRow<'finding> {
     file: &'finding str,
+    code: &'static str,
     why: &'finding str,
 }
 
@@ -143,22 +145,28 @@ impl Create {
         context.output.require("snap create", &Format::TEXT)?;
         let store = Store::locate_directory(context, "snap create")?;
         let snapshots = snapshots_of(&store);
+        // A checkpoint in the log vouches for a snapshot.
+        let journal = store.open(context)?;
         if F::SCOPE == Scope::Store || self.run.is_some() {
             let subject = Subject::find::<F>(store, self.run.as_deref())?;
             let loaded = subject.reader.state::<F>(subject.run, None, Start::Snapshot);
-            let created = loaded.and_then(|loaded| snapshots.create(&subject.reader, subject.run, &loaded.standing));
+            let created = loaded.and_then(|loaded| snapshots.create(&journal, subject.run, &loaded.standing));
             let snapshot = created.map_err(|error| subject.problem(&error))?;
+            journal.close().map_err(|error| subject.problem(&error))?;
             print(&[row(&snapshot, |_| subject.title().to_owned())], &[], context.output)?;
             return Ok(Exit::Clean);
         }
         let reader = store.reader()?;
-        let mut folding = Folding::<F>::new().map_err(|error| store.problem(&error))?;
-        Replay::of(&reader).go(&mut [&mut folding]).map_err(|error| store.problem(&error))?;
+        let mut folding = Folding::<F>::over(&reader).map_err(|error| store.problem(&error))?;
+        let mut lost = Losses::default();
+        let replay = Replay::of(&reader).past_damage();
+        replay.go(&mut [&mut folding, &mut lost]).map_err(|error| store.problem(&error))?;
+        folding.begin_at_snapshots(&reader, None).map_err(|error| store.problem(&error))?;
         let mut names = RunNames::default();
         let mut rows = Vec::new();
-        let mut exit = Exit::Clean;
+        let mut exit = losses::tell(&lost, &store, context.output);
         for (run, standing) in folding.into_standings() {
-            match standing.and_then(|standing| snapshots.create(&reader, run, &standing)) {
+            match standing.and_then(|standing| snapshots.create(&journal, run, &standing)) {
                 Ok(snapshot) => rows.push(row(&snapshot, |run| names.name(&reader, run))),
                 // One run that can not be snapshotted does not keep the others from it.
                 Err(error) => {
@@ -169,6 +177,7 @@ impl Create {
                 }
             }
         }
+        journal.close().map_err(|error| store.problem(&error))?;
         print(&rows, &[], context.output)?;
         Ok(exit)
     }
@@ -240,7 +249,10 @@ fn row(snapshot: &Snapshot, mut name: impl FnMut(Seq) -> String) -> Row {
 
 fn print(rows: &[Row], findings: &[SnapshotFinding], output: &mut Output) -> Result<(), Failure> {
     if output.format().is_json() {
-        let findings = findings.iter().map(|finding| FindingRow { file: &finding.file, why: &finding.why }).collect();
+        let findings = findings
+            .iter()
+            .map(|finding| FindingRow { file: &finding.file, code: finding.code, why: &finding.why })
+            .collect();
         output.json(&Report { schema: "taffrail.snapshots/1", snapshots: rows, findings })?;
         return Ok(());
     }
@@ -272,7 +284,7 @@ fn print(rows: &[Row], findings: &[SnapshotFinding], output: &mut Output) -> Res
         output.lines(table.lines())?;
     }
     for finding in findings {
-        let text = format!("  {}: {}", finding.file, finding.why);
+        let text = format!("  {}: {}: {}", finding.file, finding.code, finding.why);
         output.line(Line::new().tone(Tone::Warning, "no use").plain(&text))?;
     }
     Ok(())

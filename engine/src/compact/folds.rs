@@ -1,8 +1,7 @@
 //! The folds that a program has, as far as a compaction asks them: whom they read, and what they come to.
 
 use crate::error::Result;
-use crate::fold::snapshot::{FrameIdentity, SnapshotHead};
-use crate::fold::{Fold, Folding, Pass, Scope};
+use crate::fold::{Fold, Folding, Pass, Scope, SnapshotHead, is_vouched_for};
 use crate::run::{Runs, Status};
 use crate::{Event, Reader, Record, Seq, StateDigest, TypeEntry};
 use std::any::Any;
@@ -115,7 +114,13 @@ struct Prover<F: Fold> {
 
 impl<F: Fold> Prover<F> {
     fn new(reader: &Reader, wanted: Wanted) -> Result<Prover<F>> {
-        Ok(Prover { folding: Folding::over(reader)?, wanted, proven: BTreeSet::new() })
+        let mut vouched = Wanted::new();
+        for (run, head) in wanted {
+            if is_vouched_for(reader, &head)?.is_ok() {
+                vouched.insert(run, head);
+            }
+        }
+        Ok(Prover { folding: Folding::over(reader)?, wanted: vouched, proven: BTreeSet::new() })
     }
 }
 
@@ -127,7 +132,7 @@ impl<F: Fold> Pass for Prover<F> {
         let Some(standing) = self.folding.standing(run) else { return Ok(()) };
         let is_sound =
             standing.seq == Some(head.seq) && !standing.is_incomplete() && self.folding.failure(run).is_none();
-        if is_sound && FrameIdentity::of(record).is(&head.frame) && standing.digest()? == head.digest {
+        if is_sound && standing.digest()? == head.digest {
             self.proven.insert(run);
         }
         Ok(())

@@ -3,14 +3,14 @@
 use crate::error::Result;
 use crate::fold::checkpoint::{Checkpoints, RecordedCheckpoint};
 use crate::fold::fold::{Fold, Scope};
-use crate::fold::folding::{Folding, Pass};
+use crate::fold::folding::{Folding, Losses, Pass};
 use crate::fold::locate::{Located, Recorded, locate};
 use crate::fold::replay::Replay;
 use crate::fold::report::{Cause, CheckReport, Divergence, Evidence, Place, RunCheck};
 use crate::fold::snapshots::Snapshots;
 use crate::fold::state::{Standing, StateDigest};
 use crate::fold::states::States;
-use crate::{Reader, Record, Seq};
+use crate::{Loss, Reader, Record, Seq};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,7 +77,8 @@ pub fn check_with<F: Fold>(reader: &Reader, options: &CheckOptions<'_>) -> Resul
     let mut checking = Checking::<F>::new(reader, expected, options.twice)?;
     let mut query = reader.events_of_fold::<F>(options.run)?;
     query.until = options.until;
-    Replay::query(reader, query).go(&mut [&mut checking])?;
+    let mut losses = Losses::default();
+    Replay::query(reader, query).past_damage().go(&mut [&mut checking, &mut losses])?;
     let without_counterpart = match options.until {
         None => checking.expected.states_of(options.run),
         // Those behind the end that was asked for were not to be compared.
@@ -92,7 +93,7 @@ pub fn check_with<F: Fold>(reader: &Reader, options: &CheckOptions<'_>) -> Resul
             explain::<F>(reader, divergence)?;
         }
     }
-    Ok(CheckReport { fold: F::NAME, version: F::VERSION, runs, without_counterpart, findings })
+    Ok(CheckReport { fold: F::NAME, version: F::VERSION, runs, without_counterpart, findings, losses })
 }
 
 /// A digest to compare with; `None` for a checkpoint of another version of the fold.
@@ -201,6 +202,7 @@ impl<F: Fold> Checking<F> {
             if let Some(standing) = self.folding.standing(run) {
                 result.events = standing.events;
                 result.missing.clone_from(&standing.missing);
+                result.doubt = self.folding.doubt(run);
                 let digest = standing.digest()?;
                 result.digest = Some(digest);
                 if let Some(twin) = self.twin.as_ref().and_then(|twin| twin.standing(run)) {
@@ -261,6 +263,11 @@ impl<F: Fold> Pass for Checking<F> {
             Some(points) => self.compare(key.0, key.1, &points),
             None => Ok(()),
         }
+    }
+
+    fn lose(&mut self, loss: &Loss) -> Result<()> {
+        self.folding.lose(loss)?;
+        self.twin.iter_mut().try_for_each(|twin| twin.lose(loss))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::fold::fold::Fold;
 use crate::fold::state::{Standing, StateDigest};
-use crate::{Appended, Batch, Expect, Kind, Query, Reader, Run, Seq};
+use crate::{Appended, Batch, EventOrLoss, Expect, Kind, Query, Reader, Run, Seq};
 use std::collections::BTreeMap;
 use taffrail_log_format::Checkpoint;
 
@@ -19,18 +19,23 @@ pub const CHECKPOINT_EVERY_EVENTS: u32 = 256;
 /// `Conflict` where it is not; as appending.
 pub(crate) fn append_checkpoint<F: Fold>(run: &Run<'_>, standing: &Standing<F>) -> Result<(StateDigest, Appended)> {
     let digest = standing.digest()?;
-    let checkpoint = Checkpoint {
-        fold: F::NAME.to_owned(),
-        version: F::VERSION,
-        build: BUILD.to_owned(),
-        run: Some(run.number()),
-        revision: u64::from(standing.revision),
-        digest: digest.0,
-    };
+    let checkpoint = checkpoint_of::<F>(Some(run.number()), u64::from(standing.revision), digest);
     let mut batch = Batch::new();
     let place = batch.run(run.name(), Expect::Revision(standing.revision));
     batch.own(Some(place), Kind::CHECKPOINT, true, &checkpoint.encode());
     Ok((digest, run.journal().append(batch)?))
+}
+
+/// What a checkpoint says of a state: of a run at a revision, or of the store at a seq.
+pub(crate) fn checkpoint_of<F: Fold>(run: Option<Seq>, revision: u64, digest: StateDigest) -> Checkpoint {
+    Checkpoint {
+        fold: F::NAME.to_owned(),
+        version: F::VERSION,
+        build: BUILD.to_owned(),
+        run,
+        revision,
+        digest: digest.0,
+    }
 }
 
 /// A checkpoint in the log.
@@ -61,7 +66,9 @@ impl Checkpoints {
         let mut query = Query::all().event_type("Checkpoint");
         query = run.map_or(query.clone(), |run| query.run(run).from(run));
         let mut events = reader.events(query)?;
-        while let Some(record) = events.next()? {
+        while let Some(next) = events.next_or_loss()? {
+            // What can not be read can not be compared with.
+            let EventOrLoss::Event(record) = next else { continue };
             let Some(run) = record.run.filter(|_| record.kind == Kind::CHECKPOINT) else { continue };
             let read = Checkpoint::decode(&record.payload).ok().filter(|it| it.fold == F::NAME && it.run == Some(run));
             let revision = read.as_ref().and_then(|checkpoint| u32::try_from(checkpoint.revision).ok());

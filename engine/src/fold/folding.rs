@@ -2,13 +2,14 @@
 
 use crate::error::{Error, Result};
 use crate::fold::ancestry::parent_of;
-use crate::fold::bases::Bases;
+use crate::fold::bases::{Bases, is_compacted};
 use crate::fold::codec;
 use crate::fold::event::Recorded;
 use crate::fold::fold::{Fold, Scope};
+use crate::fold::load::FromSnapshot;
 use crate::fold::reading::{Reading, Readings, decode};
 use crate::fold::state::{Missing, Standing};
-use crate::{ErrorKind, Kind, Reader, Record, Seq};
+use crate::{ErrorKind, GapRange, Header, Kind, Loss, Reader, Record, Seq, SeqRange};
 use std::collections::BTreeMap;
 
 /// Takes the events of a log, in order.
@@ -18,6 +19,43 @@ pub trait Pass {
     /// # Errors
     /// What ends the whole pass; what concerns one run is kept with that run.
     fn take(&mut self, record: &Record<'_>) -> Result<()>;
+
+    /// Takes what can not be read, where reading goes on past damage; in the place of the events that were there.
+    ///
+    /// # Errors
+    /// What ends the whole pass.
+    fn lose(&mut self, loss: &Loss) -> Result<()> {
+        let _does_not_matter = loss;
+        Ok(())
+    }
+}
+
+/// Gathers what is passed over: the first ones, and how many there are.
+#[derive(Clone, Debug, Default)]
+pub struct Losses {
+    /// The first ones.
+    pub listed: Vec<Loss>,
+    /// All of them.
+    pub count: u64,
+}
+
+impl Losses {
+    /// Most losses that are listed.
+    pub const MOST_LISTED: usize = 256;
+}
+
+impl Pass for Losses {
+    fn take(&mut self, _: &Record<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn lose(&mut self, loss: &Loss) -> Result<()> {
+        self.count += 1;
+        if self.listed.len() < Losses::MOST_LISTED {
+            self.listed.push(loss.clone());
+        }
+        Ok(())
+    }
 }
 
 /// One fold over the runs of a log.
@@ -53,7 +91,12 @@ pub struct Folding<F: Fold> {
     readings: Readings<F>,
     bases: Option<Bases<F>>,
     slots: BTreeMap<Option<Seq>, Slot<F>>,
+    /// What was lost of runs that nobody knows, ascending.
+    lost: Vec<Loss>,
 }
+
+/// Most losses that are kept apart; what comes behind counts as one with the last.
+const MOST_LOST: usize = 4096;
 
 /// A run's state in the making.
 struct Slot<F: Fold> {
@@ -65,6 +108,10 @@ struct Slot<F: Fold> {
     /// The first event that nobody can tell the meaning of.
     foreign: Option<Error>,
     failure: Option<Error>,
+    /// Whether an event that matters was lost.
+    has_lost: bool,
+    /// The snapshot that makes up for events that are absent.
+    begun: Option<FromSnapshot>,
 }
 
 impl<F: Fold> Default for Slot<F> {
@@ -86,7 +133,7 @@ impl<F: Fold> Folding<F> {
     /// # Errors
     /// `Invalid` (T0505) where the event type's schema can not be traced.
     pub fn new() -> Result<Folding<F>> {
-        Ok(Folding { readings: Readings::new()?, bases: None, slots: BTreeMap::new() })
+        Ok(Folding { readings: Readings::new()?, bases: None, slots: BTreeMap::new(), lost: Vec::new() })
     }
 
     /// A fold that has seen nothing, over a log of which events may have been compacted away: where it comes to such a
@@ -95,7 +142,15 @@ impl<F: Fold> Folding<F> {
     /// # Errors
     /// As [`Folding::new`]; as reading.
     pub fn over(reader: &Reader) -> Result<Folding<F>> {
-        Ok(Folding { bases: Bases::of(reader)?, ..Folding::new()? })
+        Folding::over_until(reader, None)
+    }
+
+    /// The same, for the events before `until` alone: a snapshot behind them is of no use.
+    ///
+    /// # Errors
+    /// As [`Folding::over`].
+    pub fn over_until(reader: &Reader, until: Option<Seq>) -> Result<Folding<F>> {
+        Ok(Folding { bases: Bases::of(reader, until)?, ..Folding::new()? })
     }
 
     /// Goes on from a state: the events behind it must follow.
@@ -114,7 +169,9 @@ impl<F: Fold> Folding<F> {
     /// # Errors
     /// `Incompatible`: T0501, T0504, T0506 for an event that can not be read or is of an unknown type.
     pub fn into_standing(mut self, run: Option<Seq>) -> Result<Standing<F>> {
-        let slot = self.slots.remove(&run).unwrap_or_default();
+        let doubt = self.doubt(run);
+        let mut slot = self.slots.remove(&run).unwrap_or_default();
+        slot.standing.doubt = doubt;
         match slot.failure.or(slot.foreign) {
             Some(error) => Err(error),
             None => Ok(slot.standing),
@@ -123,7 +180,9 @@ impl<F: Fold> Folding<F> {
 
     /// The states of all runs that have events of this fold, each a state or the error that ended it: runs do not
     /// influence each other.
-    pub fn into_standings(self) -> impl Iterator<Item = (Option<Seq>, Result<Standing<F>>)> {
+    pub fn into_standings(mut self) -> impl Iterator<Item = (Option<Seq>, Result<Standing<F>>)> {
+        let doubts: Vec<Option<SeqRange>> = self.slots.keys().map(|run| self.doubt(*run)).collect();
+        self.slots.values_mut().zip(doubts).for_each(|(slot, doubt)| slot.standing.doubt = doubt);
         let concerned = self.slots.into_iter().filter(|(_, slot)| slot.concerns());
         concerned.map(|(run, slot)| {
             let error = slot.failure.or(slot.foreign);
@@ -131,10 +190,48 @@ impl<F: Fold> Folding<F> {
         })
     }
 
+    /// What was lost behind the last event that was read of a run, and may be of it. (What was lost before that event is proven
+    /// by the event's revision, to be of it or not.)
+    pub(crate) fn doubt(&self, run: Option<Seq>) -> Option<SeqRange> {
+        let run = run?;
+        let read = self.slots.get(&Some(run)).and_then(|slot| slot.standing.seq).map_or(0, Seq::get);
+        let behind = self.lost.partition_point(|loss| loss.seqs.is_none_or(|lost| lost.last <= read));
+        let mut may = self.lost[behind..].iter().filter(|loss| loss.may_be_of(run)).filter_map(|loss| loss.seqs);
+        let first = may.next()?;
+        Some(SeqRange { first: first.first, last: may.next_back().unwrap_or(first).last })
+    }
+
+    /// The runs whose states lack something, or were ended by it. What was compacted away is left out: a snapshot that makes
+    /// up for that has been found on the way, if there is one.
+    pub(crate) fn lacking(&self, absences: &[GapRange]) -> Vec<Option<Seq>> {
+        let lacks = |run: &Option<Seq>, slot: &Slot<F>| {
+            let has_failed = slot.failure.is_some() || slot.foreign.is_some();
+            let is_missing = slot.standing.missing.iter().any(|missing| !is_compacted(absences, missing));
+            has_failed || is_missing || self.doubt(*run).is_some()
+        };
+        let lacking = self.slots.iter().filter(|(run, slot)| slot.concerns() && lacks(run, slot));
+        lacking.map(|(run, _)| *run).collect()
+    }
+
     /// Whether a run has events of this fold, and what ended it if something did.
     pub(crate) fn failure(&self, run: Option<Seq>) -> Option<&Error> {
         let slot = self.slots.get(&run).filter(|slot| slot.concerns())?;
         slot.failure.as_ref().or(slot.foreign.as_ref())
+    }
+
+    /// The snapshot that a run's state began at, because the log lacks events of the run.
+    pub(crate) fn begun(&self, run: Option<Seq>) -> Option<FromSnapshot> {
+        self.slots.get(&run)?.begun
+    }
+
+    /// The runs whose states began at snapshots, because the log lacks events of them.
+    pub(crate) fn all_begun(&self) -> BTreeMap<Option<Seq>, FromSnapshot> {
+        self.slots.iter().filter_map(|(run, slot)| Some((*run, slot.begun?))).collect()
+    }
+
+    /// Goes on from a snapshot's state, because the log lacks events.
+    pub(crate) fn begin_at(&mut self, run: Option<Seq>, standing: Standing<F>, begun: FromSnapshot) {
+        self.slots.insert(run, Slot { begun: Some(begun), ..Slot::at(standing) });
     }
 
     /// The run that a run began as, if it did.
@@ -150,11 +247,28 @@ impl<F: Fold> Folding<F> {
 
 impl<F: Fold> Slot<F> {
     fn at(standing: Standing<F>) -> Slot<F> {
-        Slot { standing, parent: None, inherited: None, foreign: None, failure: None }
+        Slot { standing, parent: None, inherited: None, foreign: None, failure: None, has_lost: false, begun: None }
     }
 
     fn concerns(&self) -> bool {
-        self.standing.events > 0 || self.failure.is_some()
+        self.standing.events > 0 || self.failure.is_some() || self.has_lost
+    }
+
+    /// Moves behind events that can not be read. What the last of them is, its header tells; `None`: nobody knows.
+    fn lose(&mut self, lost: SeqRange, header: Option<&Header>, matters: bool) {
+        let standing = &mut self.standing;
+        let revision = header.map_or(0, |header| header.revision);
+        let count = match F::SCOPE {
+            Scope::Run => u64::from(revision.saturating_sub(standing.revision)),
+            Scope::Store => lost.last.saturating_sub(standing.seq.map_or(0, Seq::get)),
+        };
+        let count = count.saturating_sub(u64::from(!matters));
+        if count > 0 {
+            standing.missing.push(Missing { after: standing.seq, before: Seq::after(lost.last), count });
+        }
+        self.has_lost |= matters;
+        standing.seq = standing.seq.max(Seq::new(lost.last));
+        standing.revision = if F::SCOPE == Scope::Run { standing.revision.max(revision) } else { 0 };
     }
 
     /// How many events should have come before one and have not.
@@ -169,12 +283,16 @@ impl<F: Fold> Slot<F> {
         }
     }
 
+    fn missing_before(&self, record: &Record<'_>) -> Missing {
+        Missing { after: self.standing.seq, before: record.seq, count: self.lacks(record) }
+    }
+
     /// Moves to an event, noting what should have come before it.
     fn move_to(&mut self, record: &Record<'_>) {
-        let count = self.lacks(record);
+        let missing = self.missing_before(record);
         let standing = &mut self.standing;
-        if count > 0 {
-            standing.missing.push(Missing { after: standing.seq, before: record.seq, count });
+        if missing.count > 0 {
+            standing.missing.push(missing);
         }
         standing.seq = Some(record.seq);
         standing.revision = if F::SCOPE == Scope::Run { record.revision } else { 0 };
@@ -197,7 +315,9 @@ impl<F: Fold> Pass for Folding<F> {
             && slot.lacks(record) > 0
             && let Some(base) = bases.before(key, slot.standing.seq, record)?
         {
-            *slot = Slot::at(base);
+            let mut missing = std::mem::take(&mut slot.standing.missing);
+            missing.push(slot.missing_before(record));
+            *slot = Slot { begun: Some(bases.snapshot_of(&base, &missing)), ..Slot::at(base) };
             if slot.standing.seq.is_some_and(|seq| record.seq <= seq) {
                 return Ok(());
             }
@@ -213,7 +333,7 @@ impl<F: Fold> Pass for Folding<F> {
             slot.failure = Some(unknown(record));
             return Ok(());
         };
-        let reading = self.readings.of(record, entry);
+        let reading = self.readings.of(record.kind, entry);
         match reading {
             Reading::Current | Reading::Older(_) => {}
             Reading::Ignored => return Ok(()),
@@ -253,9 +373,38 @@ impl<F: Fold> Pass for Folding<F> {
         }
         Ok(())
     }
+
+    fn lose(&mut self, loss: &Loss) -> Result<()> {
+        let Some(lost) = loss.seqs else { return Ok(()) };
+        let matters = self.matters(loss);
+        let header = loss.header.as_ref();
+        match (F::SCOPE, header.map(|header| header.run)) {
+            (Scope::Store, _) => self.slots.entry(None).or_default().lose(lost, header, matters),
+            (Scope::Run, Some(None)) => {}
+            (Scope::Run, Some(run)) => self.slots.entry(run).or_default().lose(lost, header, matters),
+            (Scope::Run, None) if self.lost.len() < MOST_LOST => self.lost.push(loss.clone()),
+            (Scope::Run, None) => {
+                if let Some(last) = self.lost.last_mut() {
+                    last.runs = None;
+                    last.seqs = last.seqs.map(|range| SeqRange { last: lost.last, ..range });
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<F: Fold> Folding<F> {
+    /// Whether an event of such a header would have changed a state, as far as that can be told.
+    fn matters(&mut self, loss: &Loss) -> bool {
+        let Some(header) = &loss.header else { return true };
+        if header.flags.hint || header.kind.reserved_name().is_some() {
+            return F::INHERITS && header.kind == Kind::RUN_OPENED;
+        }
+        let reading = loss.entry.as_ref().map(|entry| self.readings.of(header.kind, entry));
+        !matches!(reading, Some(Reading::Ignored))
+    }
+
     /// Takes a run's first events, behind the state of the run that it began as, if it did; what that one lacks, this one
     /// lacks as well.
     fn begin(
@@ -277,7 +426,8 @@ impl<F: Fold> Folding<F> {
             && let Some(bases) = &self.bases
             && let Some(base) = bases.at_or_behind(run, record.seq)?
         {
-            self.slots.insert(run, Slot { inherited: Some(parent), ..Slot::at(base) });
+            let begun = Some(bases.snapshot_of(&base, &[]));
+            self.slots.insert(run, Slot { inherited: Some(parent), begun, ..Slot::at(base) });
             return Ok(());
         }
         let inherited = from.filter(|_| !is_past).zip(events.peek()).and_then(|(from, first)| {

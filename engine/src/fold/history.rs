@@ -2,14 +2,15 @@
 
 use crate::error::{Error, Result};
 use crate::fold::fold::Fold;
-use crate::fold::folding::{Folding, Pass};
+use crate::fold::folding::{Folding, Losses, Pass};
 use crate::fold::load::Start;
 use crate::fold::select::select;
 use crate::fold::state::{Standing, state_json};
-use crate::fold::state_difference::{FieldChange, state_differences, value_at};
-use crate::{ErrorKind, Query, Reader, Record, Seq};
-use serde::Serialize;
+use crate::fold::state_difference::{FieldChange, differences_by_keys};
+use crate::fold::watch::Watch;
+use crate::{ErrorKind, EventOrLoss, GapReason, Query, Reader, Record, Seq};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 /// The event behind a change.
@@ -70,6 +71,9 @@ pub struct Bisection {
 pub struct History<'r, F: Fold> {
     reader: &'r Reader,
     run: Option<Seq>,
+    losses: RefCell<Losses>,
+    /// The log with what compactions have moved to archives, once it was asked for.
+    whole: RefCell<Option<Reader>>,
     _fold: std::marker::PhantomData<F>,
 }
 
@@ -77,7 +81,25 @@ impl<'r, F: Fold> History<'r, F> {
     /// The past of a run (`None`: of the store).
     #[must_use]
     pub fn of(reader: &'r Reader, run: Option<Seq>) -> History<'r, F> {
-        History { reader, run, _fold: std::marker::PhantomData }
+        History { reader, run, losses: RefCell::default(), whole: RefCell::default(), _fold: std::marker::PhantomData }
+    }
+
+    /// What could not be read on the last way through the log, and may be of this run: causes may be missing.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.losses.borrow().clone()
+    }
+
+    /// Who asks what each event did needs the events themselves: also those that were compacted away, where they are kept.
+    fn whole(&self) -> Result<Reader> {
+        if let Some(whole) = &*self.whole.borrow() {
+            return Ok(whole.clone());
+        }
+        let is_compacted = self.reader.known_gaps()?.iter().any(|gap| gap.reason == GapReason::Compacted);
+        let archived = if is_compacted { self.reader.with_archives()? } else { None };
+        let whole = archived.unwrap_or_else(|| self.reader.clone());
+        self.whole.replace(Some(whole.clone()));
+        Ok(whole)
     }
 
     /// The state after an event (`None`: the empty one), from the newest snapshot before it.
@@ -96,26 +118,39 @@ impl<'r, F: Fold> History<'r, F> {
         to: Seq,
         mut step: impl FnMut(&Record<'_>, &Standing<F>),
     ) -> Result<Standing<F>> {
-        let mut folding = Folding::<F>::over(self.reader)?;
+        let reader = self.whole()?;
+        let mut folding = Folding::<F>::new()?;
         let mut applied = start.events;
         // A run's first event may need the events of the run that it began as.
         let mut query = match (start.seq, self.run) {
             (Some(seq), Some(run)) if start.events > 0 => Query::all().run(run).from(seq.next()),
             (Some(seq), None) => Query::all().from(seq.next()),
-            _ => self.reader.events_of_fold::<F>(self.run)?,
+            _ => reader.events_of_fold::<F>(self.run)?,
         };
         if applied > 0 || self.run.is_none() {
             folding.start_at(self.run, start);
         }
         query.until = Some(to.next());
-        let mut events = self.reader.events(query)?;
-        while let Some(record) = events.next()? {
+        let mut events = reader.events(query)?;
+        let mut losses = Losses::default();
+        while let Some(next) = events.next_or_loss()? {
+            let record = match next {
+                EventOrLoss::Event(record) => record,
+                EventOrLoss::Loss(loss) => {
+                    folding.lose(&loss)?;
+                    losses.lose(&loss)?;
+                    continue;
+                }
+            };
             folding.take(&record)?;
             let Some(after) = folding.standing(self.run).filter(|after| after.events > applied) else { continue };
             applied = after.events;
             step(&record, after);
         }
-        folding.into_standing(self.run)
+        self.losses.replace(losses);
+        let standing = folding.into_standing(self.run)?;
+        // What a compaction took away has no cause to be named.
+        reader.compacted_away(&standing)?.map_or(Ok(standing), Err)
     }
 
     /// What changed from the state after `from` (`None`: the empty state) to the state after `to`, each field with the last
@@ -129,13 +164,14 @@ impl<'r, F: Fold> History<'r, F> {
         let before = start.events;
         let old = state_json(&start.state);
         let end = self.walk(start.clone(), to, |_, _| {})?;
-        let changes = state_differences(&old, &state_json(&end.state));
-        let mut watch = Watch::new(changes.iter().map(|change| change.path.clone()).collect(), &start.state, old);
+        let changes = differences_by_keys(&old, &state_json(&end.state));
+        let (places, changes): (Vec<Vec<String>>, Vec<FieldChange>) = changes.into_iter().unzip();
+        let mut watch = Watch::new(&places, &start.state);
         let mut causes: Vec<Option<CauseEvent>> = vec![None; changes.len()];
         if !changes.is_empty() {
             self.walk(start, to, |record, after| {
                 for place in watch.changed(&after.state) {
-                    causes[place] = Some(CauseEvent::of(record));
+                    causes[*place] = Some(CauseEvent::of(record));
                 }
             })?;
         }
@@ -207,7 +243,7 @@ impl<'r, F: Fold> History<'r, F> {
             }
         }
         let skipped = seqs[low..high].to_vec();
-        let first_bad = self.reader.get(seqs[high])?.ok_or_else(|| {
+        let first_bad = self.whole()?.get(seqs[high])?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "T0515", "nothing to bisect: the event is not there any more")
         })?;
         Ok(Bisection { first_bad: CauseEvent::of(&first_bad), skipped, probes })
@@ -219,45 +255,4 @@ fn next_probe(low: usize, high: usize, skipped: &BTreeSet<usize>) -> Option<usiz
     let middle = low + (high - low) / 2;
     let is_open = |place: &usize| !skipped.contains(place);
     (middle..high).find(is_open).or_else(|| (low..middle).rev().find(is_open))
-}
-
-/// Paths up to this many are looked up one by one; for more, the whole state is made into JSON.
-const FEW_PATHS: usize = 16;
-
-/// Values at some paths, as they were last.
-enum Watch {
-    Few(Vec<(String, Option<Value>)>),
-    Many(Vec<String>, Value),
-}
-
-impl Watch {
-    fn new<S: Serialize>(paths: Vec<String>, state: &S, state_json: Value) -> Watch {
-        if paths.len() > FEW_PATHS {
-            return Watch::Many(paths, state_json);
-        }
-        Watch::Few(paths.into_iter().map(|path| (path.clone(), select(state, &path))).collect())
-    }
-
-    /// The places of the paths whose values differ from what they were when this was asked last.
-    fn changed<S: Serialize>(&mut self, state: &S) -> Vec<usize> {
-        let mut changed = Vec::new();
-        match self {
-            Watch::Few(values) => {
-                for (place, (path, value)) in values.iter_mut().enumerate() {
-                    let now = select(state, path);
-                    if *value != now {
-                        *value = now;
-                        changed.push(place);
-                    }
-                }
-            }
-            Watch::Many(paths, before) => {
-                let now = state_json(state);
-                let differs = |path: &String| value_at(before, path) != value_at(&now, path);
-                changed.extend(paths.iter().enumerate().filter(|(_, path)| differs(path)).map(|(place, _)| place));
-                *before = now;
-            }
-        }
-        changed
-    }
 }

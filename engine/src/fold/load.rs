@@ -1,12 +1,15 @@
 //! A state on request: the newest snapshot that can be trusted, and the events behind it.
 
 use crate::error::{Error, Result};
+use crate::fold::bases::is_compacted;
 use crate::fold::fold::{Fold, Scope};
-use crate::fold::folding::Folding;
+use crate::fold::folding::{Folding, Losses};
 use crate::fold::replay::Replay;
 use crate::fold::snapshots::{SnapshotFinding, Snapshots, check_name};
 use crate::fold::state::{Missing, Standing};
-use crate::{ErrorKind, GapRange, Query, Reader, Seq};
+use crate::log::archived::compacted_between;
+use crate::{ErrorKind, EventOrLoss, GapRange, GapReason, Query, Reader, Seq};
+use std::collections::BTreeMap;
 
 /// Where a fold may begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,19 +21,32 @@ pub enum Start {
     Origin,
 }
 
+/// The snapshot that a state began at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FromSnapshot {
+    /// The event after which it was taken.
+    pub seq: Seq,
+    /// How many events of the run up to there the log records as absent: the snapshot has seen them, so the state does not
+    /// lack what they did.
+    pub absent: u64,
+}
+
 /// A state that was asked for.
 #[derive(Clone, Debug)]
 pub struct Loaded<F: Fold> {
     /// The state, and where it stands.
     pub standing: Standing<F>,
-    /// The event after which the snapshot was taken that the fold began at; `None` for the log's first event.
-    pub snapshot: Option<Seq>,
+    /// The snapshot that the fold began at; `None` for the log's first event.
+    pub snapshot: Option<FromSnapshot>,
     /// Snapshots that were passed over.
     pub findings: Vec<SnapshotFinding>,
+    /// What could not be read on the way, and may be of this run.
+    pub losses: Losses,
 }
 
 impl Reader {
-    /// The state of a run (`None`: of the store, for a fold over it) before the event `until`, or at the end of the log.
+    /// The state of a run (`None`: of the store, for a fold over it) before the event `until`, or at the end of the log. What
+    /// can not be read is passed over; what the state lacks, or may lack, its standing tells.
     ///
     /// # Errors
     /// `Compacted` (T0508) where the first events are no longer there and no snapshot covers them; `Incompatible` (T0501,
@@ -48,42 +64,113 @@ impl Reader {
             (Some(snapshots), Start::Snapshot) => snapshots.newest::<F>(self, run, until)?,
             _ => (None, Vec::new()),
         };
-        let mut folding = Folding::<F>::new()?;
-        let snapshot = begun.as_ref().and_then(|standing| standing.seq);
+        let snapshot = match &begun {
+            Some(standing) => self.snapshot_of(run, standing)?,
+            None => None,
+        };
+        let mut folding = match (snapshot, start) {
+            // A snapshot, or a run that it began as, may make up for what was compacted away.
+            (None, Start::Snapshot) => Folding::<F>::over_until(self, until)?,
+            _ => Folding::<F>::new()?,
+        };
         // A snapshot holds what a run began with; else the runs that it began as have to be read as well.
         let mut query = match (snapshot, run) {
-            (Some(seq), Some(run)) => Query::all().run(run).from(seq.next()),
-            (Some(seq), None) => Query::all().from(seq.next()),
+            (Some(from), Some(run)) => Query::all().run(run).from(from.seq.next()),
+            (Some(from), None) => Query::all().from(from.seq.next()),
             (None, run) => self.events_of_fold::<F>(run)?,
         };
         query.until = until;
         if let Some(standing) = begun {
             folding.start_at(run, standing);
         }
-        Replay::query(self, query).go(&mut [&mut folding])?;
+        let mut losses = Losses::default();
+        Replay::query(self, query).past_damage().go(&mut [&mut folding, &mut losses])?;
+        let snapshot = snapshot.or(folding.begun(run));
         let standing = folding.into_standing(run)?;
-        if let Some((missing, gap)) = self.compacted_away(&standing)? {
+        if let Some(error) = self.compacted_away(&standing)? {
             // The originals may still be there: then it is as if nothing had been compacted.
-            if let Some(whole) = self.with_archives()? {
-                return Ok(Loaded { findings, ..whole.state::<F>(run, until, Start::Origin)? });
-            }
-            return Err(is_compacted::<F>(&missing, &gap));
+            let whole = self.with_archives()?.ok_or(error)?;
+            return Ok(Loaded { findings, ..whole.state::<F>(run, until, Start::Origin)? });
         }
-        Ok(Loaded { standing, snapshot, findings })
+        Ok(Loaded { standing, snapshot, findings, losses })
     }
 
-    /// What a state lacks because a compaction has taken it away, with the absence that says so.
-    pub(crate) fn compacted_away<F: Fold>(&self, standing: &Standing<F>) -> Result<Option<(Missing, GapRange)>> {
-        for missing in &standing.missing {
-            if let Some(gap) = self.compacted_between(missing.after, missing.before)? {
-                return Ok(Some((*missing, gap)));
+    /// What to say of the snapshot that a state stands at. Its events are counted only where the log records absences. What was
+    /// compacted away is as good as there.
+    fn snapshot_of<F: Fold>(&self, run: Option<Seq>, standing: &Standing<F>) -> Result<Option<FromSnapshot>> {
+        let Some(seq) = standing.seq else { return Ok(None) };
+        let gaps = self.known_gaps()?;
+        let is_lost = |gap: &&GapRange| gap.first <= seq && gap.reason != GapReason::Compacted;
+        let mut lost = gaps.iter().filter(is_lost).peekable();
+        let absent = match run {
+            _ if lost.peek().is_none() => 0,
+            None => lost.map(|gap| gap.last.min(seq).get() - gap.first.get() + 1).sum(),
+            Some(run) => self.absent_before(run, standing.revision, seq, &gaps)?,
+        };
+        Ok(Some(FromSnapshot { seq, absent }))
+    }
+
+    /// How many events of a run, up to one of this revision and seq, are absent and were not compacted away.
+    fn absent_before(&self, run: Seq, revision: u32, seq: Seq, gaps: &[GapRange]) -> Result<u64> {
+        let (mut absent, mut last) = (0, (None, 0));
+        let mut go_to = |seq: Seq, revision: u32| {
+            let count = u64::from(revision.saturating_sub(last.1).saturating_sub(1));
+            let missing = Missing { after: last.0, before: seq, count };
+            absent += if is_compacted(gaps, &missing) { 0 } else { count };
+            last = (Some(seq), revision);
+        };
+        let mut events = self.events(Query::all().run(run).from(run).until(seq.next()))?;
+        while let Some(next) = events.next_or_loss()? {
+            match next {
+                EventOrLoss::Event(record) => go_to(record.seq, record.revision),
+                // What can not be read is not absent by record.
+                EventOrLoss::Loss(loss) => {
+                    loss.header.iter().for_each(|header| go_to(header.seq, header.revision));
+                }
             }
         }
-        Ok(None)
+        go_to(seq.next(), revision.saturating_add(1));
+        Ok(absent)
+    }
+
+    /// T0508, where a state lacks what a compaction has taken away.
+    pub(crate) fn compacted_away<F: Fold>(&self, standing: &Standing<F>) -> Result<Option<Error>> {
+        if standing.missing.is_empty() {
+            return Ok(None);
+        }
+        let gaps = self.known_gaps()?;
+        let of = |missing: &Missing| Some((*missing, compacted_between(&gaps, missing.after, missing.before)?));
+        let found = standing.missing.iter().find_map(of);
+        Ok(found.map(|(missing, gap)| compacted::<F>(&missing, gap)))
     }
 }
 
-fn is_compacted<F: Fold>(missing: &Missing, gap: &GapRange) -> Error {
+impl<F: Fold> Folding<F> {
+    /// Behind a pass over the log up to `until`: where that lacks events of a run, the run's state becomes the one that
+    /// [`Reader::state`] gives, from the newest snapshot that can be trusted. So whatever asks for the state of a run, the
+    /// answer is the same: without absences, a snapshot and the events before it agree. Gives the runs whose states begin at
+    /// a snapshot now. (A fold [`Folding::over`] a log needs no second look where events were compacted away.)
+    ///
+    /// # Errors
+    /// As reading the log.
+    pub fn begin_at_snapshots(
+        &mut self,
+        reader: &Reader,
+        until: Option<Seq>,
+    ) -> Result<BTreeMap<Option<Seq>, FromSnapshot>> {
+        for run in self.lacking(&reader.known_gaps()?) {
+            match reader.state::<F>(run, until, Start::Snapshot) {
+                Ok(Loaded { standing, snapshot: Some(snapshot), .. }) => self.begin_at(run, standing, snapshot),
+                Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+                // What is known of it from the log stays.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(self.all_begun())
+    }
+}
+
+fn compacted<F: Fold>(missing: &Missing, gap: &GapRange) -> Error {
     let (digest, place) = (blake3::Hash::from(gap.digest).to_hex(), gap.kept_in.as_str());
     let place = if place.is_empty() { "dropped".to_owned() } else { format!("moved to {place}, which is not there") };
     let message = format!(

@@ -8,7 +8,7 @@ use crate::fold::registry::{Registered, registered};
 use crate::fold::schema::Schema;
 use crate::fold::schema_difference::schema_differences;
 use crate::fold::upcast::{Foreign, Upcast, Upcasts};
-use crate::{Codec, ErrorKind, Record, TypeEntry};
+use crate::{Codec, ErrorKind, Kind, TypeEntry};
 use std::sync::Arc;
 
 /// What a fold does with the events of one kind.
@@ -44,8 +44,8 @@ impl<F: Fold> Readings<F> {
     }
 
     /// What to do with an event of a user type.
-    pub(crate) fn of(&mut self, record: &Record<'_>, entry: &Arc<TypeEntry>) -> &Reading<F::Event> {
-        let position = usize::from(record.kind.get());
+    pub(crate) fn of(&mut self, kind: Kind, entry: &Arc<TypeEntry>) -> &Reading<F::Event> {
+        let position = usize::from(kind.get());
         if self.judged.len() <= position {
             self.judged.resize_with(position + 1, || None);
         }

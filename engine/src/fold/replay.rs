@@ -3,20 +3,21 @@
 use crate::error::Result;
 use crate::fold::fold::Fold;
 use crate::fold::folding::Pass;
-use crate::{Query, Reader, Seq};
+use crate::{EventOrLoss, Query, Reader, Seq};
 
 /// Which part of a log to fold. The default is all of it.
 #[derive(Clone, Debug)]
 pub struct Replay<'r> {
     reader: &'r Reader,
     query: Query,
+    past_damage: bool,
 }
 
 impl<'r> Replay<'r> {
     /// The whole log.
     #[must_use]
     pub fn of(reader: &'r Reader) -> Replay<'r> {
-        Replay { reader, query: Query::all() }
+        Replay::query(reader, Query::all())
     }
 
     /// What a fold of one run needs (`None`: of all): with the events of the runs that it began as.
@@ -29,7 +30,7 @@ impl<'r> Replay<'r> {
 
     /// The events that a query wants.
     pub(crate) fn query(reader: &'r Reader, query: Query) -> Replay<'r> {
-        Replay { reader, query }
+        Replay { reader, query, past_damage: false }
     }
 
     /// Only this run, in addition to others named before.
@@ -60,17 +61,33 @@ impl<'r> Replay<'r> {
         self
     }
 
+    /// Goes on behind what can not be read: the passes are told of it, and it is no error. [`Losses`] gathers it.
+    ///
+    /// [`Losses`]: crate::fold::Losses
+    #[must_use]
+    pub fn past_damage(mut self) -> Replay<'r> {
+        self.past_damage = true;
+        self
+    }
+
     /// Reads the events once and hands each to every pass.
     ///
     /// # Errors
     /// As reading; what a pass returns.
     pub fn go(&self, passes: &mut [&mut dyn Pass]) -> Result<()> {
         let mut events = self.reader.events(self.query.clone())?;
-        while let Some(record) = events.next()? {
-            for pass in &mut *passes {
-                pass.take(&record)?;
+        loop {
+            let next = match self.past_damage {
+                true => events.next_or_loss()?,
+                false => events.next()?.map(EventOrLoss::Event),
+            };
+            match next {
+                None => return Ok(()),
+                Some(EventOrLoss::Event(record)) => {
+                    passes.iter_mut().try_for_each(|pass| pass.take(&record))?;
+                }
+                Some(EventOrLoss::Loss(loss)) => passes.iter_mut().try_for_each(|pass| pass.lose(&loss))?,
             }
         }
-        Ok(())
     }
 }

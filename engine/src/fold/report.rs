@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::fold::checkpoint::RecordedCheckpoint;
+use crate::fold::folding::Losses;
 use crate::fold::snapshots::SnapshotFinding;
 use crate::fold::state::{Missing, StateDigest};
 use crate::fold::state_difference::FieldChange;
-use crate::{ErrorKind, Seq};
+use crate::{ErrorKind, Seq, SeqRange};
 use std::fmt;
 
 /// Why a replay gave another state.
@@ -151,6 +152,8 @@ pub struct RunCheck {
     pub other_folds: u64,
     /// Events that are missing: then nothing behind them was compared.
     pub missing: Vec<Missing>,
+    /// Events that can not be read, behind everything that was compared, and that may be of it.
+    pub doubt: Option<SeqRange>,
     /// The error that ended the fold.
     pub failure: Option<Error>,
     /// The first divergence.
@@ -173,6 +176,8 @@ pub struct CheckReport {
     pub without_counterpart: u64,
     /// Snapshots that could not be used.
     pub findings: Vec<SnapshotFinding>,
+    /// What could not be read.
+    pub losses: Losses,
 }
 
 impl CheckReport {
@@ -226,7 +231,7 @@ impl fmt::Display for CheckReport {
         if others > 0 {
             write!(formatter, ", {others} of other versions skipped")?;
         }
-        let incomplete = self.runs.iter().filter(|run| !run.missing.is_empty()).count();
+        let incomplete = self.runs.iter().filter(|run| !run.missing.is_empty() || run.doubt.is_some()).count();
         if incomplete > 0 {
             write!(formatter, ", {incomplete} incomplete")?;
         }

@@ -121,19 +121,30 @@ impl Run<'_> {
                 result => return result.map(|(digest, _)| digest),
             }
         }
-        let message = format!("run {:?} changed {ATTEMPTS} times while its state was folded", self.name());
-        Err(Error::new(ErrorKind::Conflict, "T0145", message).hint("try again when it is quieter"))
+        Err(self.too_lively())
     }
 
-    /// Writes a snapshot of the run's durable state, for later states to begin at.
+    fn too_lively(&self) -> Error {
+        let message = format!("run {:?} changed {ATTEMPTS} times while its state was folded", self.name());
+        Error::new(ErrorKind::Conflict, "T0145", message).hint("try again when it is quieter")
+    }
+
+    /// Writes a snapshot of the run's state, for later states to begin at, and before that, unless it is there already, the
+    /// checkpoint in the log that vouches for it. Both are durable then.
     ///
     /// # Errors
     /// As [`Reader::state`] and [`Snapshots::create`].
     pub fn snapshot<F: Fold>(&self) -> Result<Snapshot> {
-        self.journal().sync()?;
-        let reader = self.journal().reader()?;
-        let standing = reader.state::<F>(Some(self.number()), None, Start::Snapshot)?.standing;
-        Snapshots::new(self.journal().flushed_storage()?).create(&reader, Some(self.number()), &standing)
+        let snapshots = Snapshots::new(self.journal().flushed_storage()?);
+        for _attempt in 0..ATTEMPTS {
+            let standing = self.standing::<F>(Start::Snapshot)?.standing;
+            match snapshots.create(self.journal(), Some(self.number()), &standing) {
+                // Somebody has appended meanwhile: the state is an older one.
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                result => return result,
+            }
+        }
+        Err(self.too_lively())
     }
 
     /// Folds the run again from its first event, and compares every recorded checkpoint.
@@ -152,13 +163,11 @@ const ATTEMPTS: u32 = 8;
 /// # Errors
 /// `Damaged` (T0507) for a state that lacks events.
 pub(crate) fn complete<F: Fold>(standing: &Standing<F>) -> Result<()> {
-    match standing.missing.first() {
-        None => Ok(()),
-        Some(missing) => {
-            let message = format!("the state of {} is incomplete: {missing}", F::NAME);
-            Err(Error::new(ErrorKind::Damaged, "T0507", message)
-                .seq(missing.before.get())
-                .hint("taffrail log verify; the state without them can still be shown"))
-        }
-    }
+    let Some(lack) = standing.lacks().next() else { return Ok(()) };
+    let message = format!("the state of {} is incomplete: {lack}", F::NAME);
+    let seq = standing.missing.first().map(|missing| missing.before.get());
+    let seq = seq.or(standing.doubt.map(|doubt| doubt.first)).unwrap_or_default();
+    Err(Error::new(ErrorKind::Damaged, "T0507", message)
+        .seq(seq)
+        .hint("taffrail log verify; the state without them can still be shown"))
 }

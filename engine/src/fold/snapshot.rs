@@ -10,11 +10,14 @@
 //! | 20 + head | the rest | the state's canonical bytes, as long as the head says, with the BLAKE3 that the head says |
 //!
 //! The head: log id (16 bytes), fold name (string), fold version, run (optional), seq, revision, number of events applied,
-//! frame's segment, frame's offset, frame's header CRC, event digest (32 bytes), state length, state BLAKE3 (32 bytes).
+//! seq of the voucher, state length, state BLAKE3 (32 bytes).
+//!
+//! The voucher is the `Checkpoint` in the log that says the same of the state: of the same fold, version, run and digest. A
+//! snapshot of a run stands at that event. One of the store stands at the seq that the checkpoint names.
 
 use crate::fold::codec::MAX_STATE_LEN_BYTES;
 use crate::fold::state::StateDigest;
-use crate::{LogId, Record, Seq};
+use crate::{LogId, Seq};
 use taffrail_log_format::wire::{Malformed, Reader, Writer};
 
 const MAGIC: [u8; 8] = *b"tfl-snap";
@@ -27,43 +30,6 @@ const MAX_HEAD_LEN_BYTES: usize = 512;
 pub(crate) const MAX_HEAD_END_BYTES: usize = HEAD + MAX_HEAD_LEN_BYTES + 4;
 /// Longest snapshot file.
 pub(crate) const MAX_FILE_LEN_BYTES: usize = HEAD + MAX_HEAD_LEN_BYTES + 4 + MAX_STATE_LEN_BYTES;
-
-/// Which event a snapshot was taken after: its place, and what it says. A compaction moves frames, and keeps what they say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameIdentity {
-    /// Number of the segment.
-    pub segment: u32,
-    /// Byte offset of the frame in it.
-    pub offset: u64,
-    /// Header CRC of the frame.
-    pub header_crc: u32,
-    /// BLAKE3 of the event wherever it lies: type, version, seq, run, revision, time, payload.
-    pub event: [u8; 32],
-}
-
-impl FrameIdentity {
-    /// The identity of an event.
-    #[must_use]
-    pub fn of(record: &Record<'_>) -> FrameIdentity {
-        let mut writer = Writer::new();
-        writer.string("taffrail event 1").string(&record.type_name());
-        writer.unsigned(record.entry.as_ref().map_or(0, |entry| u64::from(entry.version)));
-        writer.unsigned(record.seq.get()).unsigned(record.run.map_or(0, Seq::get));
-        writer.unsigned(u64::from(record.revision)).signed(record.time_ns).bytes(&record.payload);
-        FrameIdentity {
-            segment: record.segment.get(),
-            offset: record.offset,
-            header_crc: record.header_crc,
-            event: *blake3::hash(&writer.into_bytes()).as_bytes(),
-        }
-    }
-
-    /// Whether this is the same event, in its place or moved.
-    #[must_use]
-    pub fn is(&self, other: &FrameIdentity) -> bool {
-        self.event == other.event
-    }
-}
 
 /// What a snapshot's head says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +48,8 @@ pub struct SnapshotHead {
     pub revision: u32,
     /// How many events were applied.
     pub events: u64,
-    /// That event's identity.
-    pub frame: FrameIdentity,
+    /// The checkpoint in the log that vouches for the state.
+    pub voucher: Seq,
     /// Length of the state, in bytes.
     pub state_len_bytes: u64,
     /// Digest of the state.
@@ -98,8 +64,7 @@ pub(crate) fn encode(head: &SnapshotHead, state: &[u8]) -> Vec<u8> {
         w.unsigned(run.get());
     });
     writer.unsigned(head.seq.get()).unsigned(u64::from(head.revision)).unsigned(head.events);
-    writer.unsigned(u64::from(head.frame.segment)).unsigned(head.frame.offset);
-    writer.unsigned(u64::from(head.frame.header_crc)).array(&head.frame.event);
+    writer.unsigned(head.voucher.get());
     writer.unsigned(head.state_len_bytes).array(&head.digest.0);
     let body = writer.into_bytes();
     let body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
@@ -169,12 +134,7 @@ fn read_head(body: &[u8]) -> Result<SnapshotHead, Malformed> {
         seq: seq(&mut reader)?,
         revision: reader.small("a revision")?,
         events: reader.unsigned()?,
-        frame: FrameIdentity {
-            segment: reader.small("a segment number")?,
-            offset: reader.unsigned()?,
-            header_crc: reader.small("a CRC of 32 bits")?,
-            event: reader.array()?,
-        },
+        voucher: seq(&mut reader)?,
         state_len_bytes: reader.unsigned()?,
         digest: StateDigest(reader.array()?),
     };
@@ -198,7 +158,7 @@ mod tests {
             seq,
             revision: 9,
             events: 7,
-            frame: FrameIdentity { segment: 2, offset: 70_000, header_crc: 5, event: [1; 32] },
+            voucher: seq,
             state_len_bytes: state.len() as u64,
             digest: StateDigest::of_bytes(&state),
         };

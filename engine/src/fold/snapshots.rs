@@ -3,14 +3,21 @@
 use crate::error::{Error, Result};
 use crate::fold::codec;
 use crate::fold::fold::Fold;
-use crate::fold::snapshot::{FrameIdentity, MAX_FILE_LEN_BYTES, SnapshotHead, decode, encode};
+use crate::fold::snapshot::{MAX_FILE_LEN_BYTES, SnapshotHead, decode, encode};
 use crate::fold::state::{Standing, StateDigest, canonical_bytes};
+use crate::fold::voucher::{find_or_append, is_vouched_for};
 use crate::log::paths::SNAPSHOTS;
 use crate::storage::{EntryKind, OpenMode, Storage, read_full_at, write_all_at};
-use crate::{ErrorKind, GapReason, Reader, Seq, TypeEntry};
+use crate::{ErrorKind, Journal, Reader, Seq, TypeEntry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// It is not whole.
+const SPOILED: &str = "T0523";
+/// It is of another fold, or of a version of it that is not understood.
+const OTHER: &str = "T0521";
+/// It is of another log, or of another history of this one.
+const ELSEWHERE: &str = "T0522";
 /// Snapshot files by run: after which event, of which version of the fold, under which name.
 pub(super) type SnapshotFiles = BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>>;
 
@@ -28,6 +35,9 @@ pub struct Snapshot {
 pub struct SnapshotFinding {
     /// Its file, relative to the store.
     pub file: String,
+    /// The code that `taffrail explain` knows: T0523 for a file that is not whole, T0521 for one of another fold or version,
+    /// T0522 for one of another log or history.
+    pub code: &'static str,
     /// Why.
     pub why: String,
 }
@@ -75,7 +85,7 @@ impl Snapshots {
                 let file = format!("{directory}/{name}");
                 match self.read(&file) {
                     Ok((head, _)) => list.snapshots.push(Snapshot { file, head }),
-                    Err(why) => list.findings.push(SnapshotFinding { file, why }),
+                    Err(why) => list.findings.push(SnapshotFinding { file, code: SPOILED, why }),
                 }
             }
         }
@@ -88,24 +98,22 @@ impl Snapshots {
         Ok(list)
     }
 
-    /// Writes a snapshot of a state that stands at a durable event of the log.
+    /// Writes a snapshot of a state, and before that, unless it is there already, the checkpoint in the log that vouches for
+    /// it: without it, nobody could tell a snapshot of this history from one of another. (An older copy of a log that was put
+    /// back, and gone on with otherwise, may well hold the same event at the same seq.)
     ///
     /// # Errors
-    /// `Rejected` (T0512) where the state is incomplete, has seen no event, or stands behind the durable head; `Invalid`
-    /// (T0502, T0512) where it does not read back as it was; `Io`.
-    pub fn create<F: Fold>(&self, reader: &Reader, run: Option<Seq>, standing: &Standing<F>) -> Result<Snapshot> {
+    /// `Rejected` (T0512) where the state is incomplete, or has seen no event; `Conflict` where the run has gone on;
+    /// `Invalid` (T0502, T0512) where it does not read back as it was; as appending; `Io`.
+    pub fn create<F: Fold>(&self, journal: &Journal, run: Option<Seq>, standing: &Standing<F>) -> Result<Snapshot> {
         let refused =
             |why: &str| Error::new(ErrorKind::Rejected, "T0512", format!("no snapshot of {}: {why}", F::NAME));
         check_name::<F>()?;
-        if let Some(missing) = standing.missing.first() {
-            return Err(refused(&format!("the state is incomplete, {missing}")));
+        if let Some(lack) = standing.lacks().next() {
+            return Err(refused(&format!("the state is incomplete, {lack}")));
         }
-        let Some(seq) = standing.seq else { return Err(refused("there is no event yet")) };
-        let Some(record) = reader.get(seq)? else {
-            return Err(refused("its last event is not in the log").seq(seq.get()));
-        };
-        if seq.get() > reader.durable() {
-            return Err(refused("its last event is not durable yet").seq(seq.get()).hint("sync the journal first"));
+        if standing.seq.is_none() {
+            return Err(refused("there is no event yet"));
         }
         let state = canonical_bytes(&standing.state)?;
         if codec::decode_state::<F::State>(&state).as_ref() != Ok(&standing.state) {
@@ -113,20 +121,24 @@ impl Snapshots {
             return Err(Error::new(ErrorKind::Invalid, "T0512", message)
                 .hint("skip, skip_serializing_if, flatten and untagged do not work with bincode"));
         }
+        let digest = StateDigest::of_bytes(&state);
+        let vouched = find_or_append(journal, run, standing, digest)?;
+        // The checkpoint, and with it all that came before.
+        journal.sync()?;
         let head = SnapshotHead {
-            log_id: reader.log_id(),
+            log_id: journal.log_id(),
             fold: F::NAME.to_owned(),
             version: F::VERSION,
             run,
-            seq,
-            revision: standing.revision,
+            seq: vouched.seq,
+            revision: vouched.revision,
             events: standing.events,
-            frame: FrameIdentity::of(&record),
+            voucher: vouched.voucher,
             state_len_bytes: state.len() as u64,
-            digest: StateDigest::of_bytes(&state),
+            digest,
         };
         let directory = directory_of(F::NAME, F::VERSION);
-        let file = format!("{directory}/{}", file_name(seq, run));
+        let file = format!("{directory}/{}", file_name(vouched.seq, run));
         self.write(&directory, &file, &encode(&head, &state))
             .map_err(|error| Error::io(format_args!("cannot write {file}"), error))?;
         Ok(Snapshot { file, head })
@@ -213,8 +225,8 @@ impl Snapshots {
     }
 
     /// The newest state before `until` that can be trusted: its snapshot is whole, of this log, this fold and this version
-    /// (or one that [`Fold::migrate`] takes), and the log has the event that it was taken after. What was passed over is
-    /// told, and is no error.
+    /// (or one that [`Fold::migrate`] takes), and the log vouches for it by a checkpoint. What was passed over is told, and is
+    /// no error.
     ///
     /// # Errors
     /// `Io` where the directory can not be listed; as reading the log.
@@ -232,7 +244,7 @@ impl Snapshots {
                 }
                 match self.usable::<F>(reader, run, version, &file)? {
                     Ok(standing) => return Ok((Some(standing), findings)),
-                    Err(why) => findings.push(SnapshotFinding { file, why }),
+                    Err((code, why)) => findings.push(SnapshotFinding { file, code, why }),
                 }
             }
         }
@@ -260,24 +272,27 @@ impl Snapshots {
         run: Option<Seq>,
         version: u32,
         file: &str,
-    ) -> Result<std::result::Result<Standing<F>, String>> {
+    ) -> Result<std::result::Result<Standing<F>, (&'static str, String)>> {
         let (head, state) = match self.read(file) {
             Ok(read) => read,
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Ok(Err((SPOILED, why))),
         };
         if head.log_id != reader.log_id() {
-            return Ok(Err(format!("it is of another log, {}", head.log_id)));
+            return Ok(Err((ELSEWHERE, format!("it is of another log, {}", head.log_id))));
         }
         if (head.fold.as_str(), head.version, head.run) != (F::NAME, version, run) {
-            return Ok(Err(format!("it is of {} version {}, and bears the wrong name", head.fold, head.version)));
+            let why = format!("it is of {} version {}, and bears the wrong name", head.fold, head.version);
+            return Ok(Err((OTHER, why)));
         }
-        if let Err(why) = same_event(reader, &head)? {
-            return Ok(Err(why));
+        if let Err(why) = is_vouched_for(reader, &head)? {
+            return Ok(Err((ELSEWHERE, why)));
         }
         let state = if version == F::VERSION {
             codec::decode_state(&state)
+                .map_err(|why| (OTHER, format!("it is of version {version} of the fold, and {why}")))
         } else {
-            F::migrate(version, &state).ok_or_else(|| format!("version {version} of the fold can not be migrated"))
+            let why = format!("it is of version {version} of the fold, which can not be migrated");
+            F::migrate(version, &state).ok_or((OTHER, why))
         };
         Ok(state.map(|state| Standing {
             state,
@@ -285,6 +300,7 @@ impl Snapshots {
             revision: head.revision,
             events: head.events,
             missing: Vec::new(),
+            doubt: None,
         }))
     }
 
@@ -348,26 +364,6 @@ impl Snapshots {
         bytes.drain(..state_start);
         Ok((head, bytes))
     }
-}
-
-/// Whether the log holds the event that a snapshot was taken after, or says that a compaction has taken it away.
-fn same_event(reader: &Reader, head: &SnapshotHead) -> Result<std::result::Result<(), String>> {
-    let is_compacted = |seq| -> Result<bool> {
-        let gaps = reader.gaps()?;
-        let covers = |gap: &&crate::GapRange| gap.first <= seq && seq <= gap.last;
-        Ok(gaps.iter().find(covers).is_some_and(|gap| gap.reason == GapReason::Compacted))
-    };
-    let record = match reader.get(head.seq) {
-        _ if head.seq < reader.first_seq()? => None,
-        Err(error) if error.kind() == ErrorKind::Damaged => return Ok(Err(error.to_string())),
-        record => record?,
-    };
-    Ok(match record {
-        Some(record) if FrameIdentity::of(&record).is(&head.frame) => Ok(()),
-        Some(_) => Err(format!("the log has another event {} than the one it was taken after", head.seq)),
-        None if is_compacted(head.seq)? => Ok(()),
-        None => Err(format!("the log has no event {}, after which it was taken", head.seq)),
-    })
 }
 
 /// # Errors

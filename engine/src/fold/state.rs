@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::fold::codec;
 use crate::fold::fold::Fold;
-use crate::{ErrorKind, Seq};
+use crate::{ErrorKind, Seq, SeqRange};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -96,6 +96,9 @@ pub struct Standing<F: Fold> {
     pub events: u64,
     /// Events that should be there and are not: the state lacks what they did.
     pub missing: Vec<Missing>,
+    /// Events that can not be read, behind the last one that was, and of which nobody can tell whether they are of this run:
+    /// the state may lack what they did.
+    pub doubt: Option<SeqRange>,
 }
 
 impl<F: Fold> Clone for Standing<F> {
@@ -108,22 +111,28 @@ impl<F: Fold> std::fmt::Debug for Standing<F> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = formatter.debug_struct("Standing");
         shown.field("fold", &F::NAME).field("seq", &self.seq).field("revision", &self.revision);
-        shown.field("events", &self.events).field("missing", &self.missing).finish_non_exhaustive()
+        shown.field("events", &self.events).field("missing", &self.missing).field("doubt", &self.doubt);
+        shown.finish_non_exhaustive()
     }
 }
 
 impl<F: Fold> Default for Standing<F> {
     fn default() -> Standing<F> {
-        Standing { state: F::State::default(), seq: None, revision: 0, events: 0, missing: Vec::new() }
+        Standing { state: F::State::default(), seq: None, revision: 0, events: 0, missing: Vec::new(), doubt: None }
     }
 }
 
 impl<F: Fold> Standing<F> {
-    /// Whether events are missing. Such a state is shown as incomplete; it is never written to a snapshot and never
-    /// compared.
+    /// Whether events are missing, or may be. Such a state is shown as incomplete; it is never written to a snapshot and
+    /// never compared.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
-        !self.missing.is_empty()
+        !self.missing.is_empty() || self.doubt.is_some()
+    }
+
+    /// What the state lacks, or may lack, in words; nothing where it is complete.
+    pub fn lacks(&self) -> impl Iterator<Item = String> {
+        self.missing.iter().map(Missing::to_string).chain(self.doubt.map(doubt_text))
     }
 
     /// The state's digest.
@@ -132,6 +141,14 @@ impl<F: Fold> Standing<F> {
     /// As [`canonical_bytes`].
     pub fn digest(&self) -> Result<StateDigest> {
         StateDigest::of(&self.state)
+    }
+}
+
+/// What is to be said of events that can not be read and may be of a run.
+pub(crate) fn doubt_text(doubt: SeqRange) -> String {
+    match doubt {
+        SeqRange { first, last } if first == last => format!("seq {first} can not be read, and may be of it"),
+        SeqRange { first, last } => format!("seqs {first} to {last} can not be read, and may be of it"),
     }
 }
 

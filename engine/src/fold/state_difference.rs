@@ -32,17 +32,21 @@ impl fmt::Display for FieldChange {
 /// encoding depends on something else than the events.
 #[must_use]
 pub fn state_differences(old: &Value, new: &Value) -> Vec<FieldChange> {
+    differences_by_keys(old, new).into_iter().map(|(_, change)| change).collect()
+}
+
+/// The same, each with the keys and list places that lead to it: its path alone does not tell where a key ends that holds points.
+pub(crate) fn differences_by_keys(old: &Value, new: &Value) -> Vec<(Vec<String>, FieldChange)> {
     let mut changes = Vec::new();
-    compare("", old, new, &mut changes);
+    compare(&mut Vec::new(), old, new, &mut changes);
     changes
 }
 
-fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<FieldChange>) {
-    let below = |key: &dyn fmt::Display| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
-    let one = |path: String, old: Option<&Value>, new: Option<&Value>| FieldChange {
-        path,
-        old: old.cloned(),
-        new: new.cloned(),
+fn compare(keys: &mut Vec<String>, old: &Value, new: &Value, changes: &mut Vec<(Vec<String>, FieldChange)>) {
+    let add = |keys: &[String], key: Option<&str>, old: Option<&Value>, new: Option<&Value>, changes: &mut Vec<_>| {
+        let keys: Vec<String> = keys.iter().cloned().chain(key.map(str::to_owned)).collect();
+        let change = FieldChange { path: keys.join("."), old: old.cloned(), new: new.cloned() };
+        changes.push((keys, change));
     };
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
@@ -50,29 +54,38 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<FieldChange>)
             for (key, value) in old {
                 match new.get(key) {
                     Some(other) if is_plain(value) && value == other => {}
-                    Some(other) => compare(&below(key), value, other, changes),
-                    None => changes.push(one(below(key), Some(value), None)),
+                    Some(other) => below(keys, key, value, other, changes),
+                    None => add(keys, Some(key), Some(value), None, changes),
                 }
             }
-            let added = new.iter().filter(|(key, _)| !old.contains_key(*key));
-            changes.extend(added.map(|(key, value)| one(below(key), None, Some(value))));
-            let keys = |map: &serde_json::Map<String, Value>| Value::from_iter(map.keys().cloned());
+            for (key, value) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
+                add(keys, Some(key), None, Some(value), changes);
+            }
+            let order = |map: &serde_json::Map<String, Value>| Value::from_iter(map.keys().cloned());
             if changes.len() == before && !old.keys().eq(new.keys()) {
-                changes.push(one(path.to_owned(), Some(&keys(old)), Some(&keys(new))));
+                add(keys, None, Some(&order(old)), Some(&order(new)), changes);
             }
         }
         (Value::Array(old), Value::Array(new)) => {
             for (place, (value, other)) in old.iter().zip(new).enumerate() {
-                compare(&below(&place), value, other, changes);
+                below(keys, &place.to_string(), value, other, changes);
             }
-            let gone = old.iter().enumerate().skip(new.len());
-            changes.extend(gone.map(|(place, value)| one(below(&place), Some(value), None)));
-            let added = new.iter().enumerate().skip(old.len());
-            changes.extend(added.map(|(place, value)| one(below(&place), None, Some(value))));
+            for (place, value) in old.iter().enumerate().skip(new.len()) {
+                add(keys, Some(&place.to_string()), Some(value), None, changes);
+            }
+            for (place, value) in new.iter().enumerate().skip(old.len()) {
+                add(keys, Some(&place.to_string()), None, Some(value), changes);
+            }
         }
         _ if old == new => {}
-        _ => changes.push(one(path.to_owned(), Some(old), Some(new))),
+        _ => add(keys, None, Some(old), Some(new), changes),
     }
+}
+
+fn below(keys: &mut Vec<String>, key: &str, old: &Value, new: &Value, changes: &mut Vec<(Vec<String>, FieldChange)>) {
+    keys.push(key.to_owned());
+    compare(keys, old, new, changes);
+    keys.pop();
 }
 
 /// Whether a value has no parts, whose keys might stand in another order.

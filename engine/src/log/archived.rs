@@ -38,12 +38,6 @@ impl Reader {
         }
         Ok(if files.is_empty() { None } else { Some(self.clone().with_files(files, &covered)) })
     }
-
-    /// The first of the absences between two events that a compaction has made, if one has.
-    pub(crate) fn compacted_between(&self, after: Option<Seq>, before: Seq) -> Result<Option<GapRange>> {
-        let gaps = self.gaps()?;
-        Ok(compacted_between(&gaps, after, before).cloned())
-    }
 }
 
 /// The first of the absences between two events that a compaction has made.

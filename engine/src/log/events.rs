@@ -1,5 +1,7 @@
 use crate::error::{Error, Result};
+use crate::log::loss::{EventOrLoss, Loss};
 use crate::log::open_segment::{Found, OpenSegment, Seen};
+use crate::log::piece::SeqRange;
 use crate::log::query::Query;
 use crate::log::reader::Reader;
 use crate::log::record::Record;
@@ -36,6 +38,14 @@ pub(crate) struct Forward {
     paused: bool,
     /// Nothing more is wanted.
     finished: bool,
+    /// Whether what can not be read is passed over.
+    past_damage: bool,
+}
+
+/// What was found next.
+enum Next {
+    Event(Seen),
+    Loss(Box<Loss>),
 }
 
 /// Reading backwards: blocks of a segment, the last one first; each is read in order and given out backwards.
@@ -46,8 +56,9 @@ struct Backward {
     /// The types of the segment that the blocks are of.
     types: Vec<Arc<TypeEntry>>,
     blocks: Vec<(IndexEntry, Option<Seq>)>,
-    records: Vec<Record<'static>>,
+    records: Vec<EventOrLoss<'static>>,
     lent: Option<Record<'static>>,
+    past_damage: bool,
 }
 
 impl<'a> Events<'a> {
@@ -58,7 +69,7 @@ impl<'a> Events<'a> {
                 None => reader.segments.len(),
             };
             let left = left.min(reader.segments.len());
-            Order::Backward(Backward { left, types: Vec::new(), blocks: Vec::new(), records: Vec::new(), lent: None })
+            Order::Backward(Backward::start(left))
         } else {
             Order::Forward(Forward::start(reader, &query)?)
         };
@@ -82,7 +93,33 @@ impl<'a> Events<'a> {
                 let seen = forward.find(self.reader, &self.query, &mut self.durable)?;
                 Ok(seen.and_then(|seen| forward.record(&seen)))
             }
-            Order::Backward(backward) => backward.next(self.reader, &self.query, self.durable),
+            Order::Backward(backward) => match backward.next(self.reader, &self.query, self.durable)? {
+                Some(EventOrLoss::Event(record)) => Ok(Some(record)),
+                Some(EventOrLoss::Loss(loss)) => Err(loss.error),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The next event, or the next stretch that can not be read and may have held a wanted one; what follows comes with the
+    /// next call.
+    ///
+    /// # Errors
+    /// `Io`; `Damaged` where nothing can be told any more: the newest segment's header, an order of segments that is none.
+    pub fn next_or_loss(&mut self) -> Result<Option<EventOrLoss<'_>>> {
+        match &mut self.order {
+            Order::Forward(forward) => {
+                forward.go_past_damage();
+                match forward.find_next(self.reader, &self.query, &mut self.durable)? {
+                    Some(Next::Event(seen)) => Ok(forward.record(&seen).map(EventOrLoss::Event)),
+                    Some(Next::Loss(loss)) => Ok(Some(EventOrLoss::Loss(loss))),
+                    None => Ok(None),
+                }
+            }
+            Order::Backward(backward) => {
+                backward.past_damage = true;
+                backward.next(self.reader, &self.query, self.durable)
+            }
         }
     }
 
@@ -103,7 +140,23 @@ impl<'a> Events<'a> {
 impl Forward {
     pub(crate) fn start(reader: &Reader, query: &Query) -> Result<Forward> {
         let position = query.from.map_or(Ok(0), |from| reader.segment_of(from))?;
-        Ok(Forward { current: None, position, left: None, expected: None, paused: false, finished: false })
+        Ok(Forward {
+            current: None,
+            position,
+            left: None,
+            expected: None,
+            paused: false,
+            finished: false,
+            past_damage: false,
+        })
+    }
+
+    /// From here on, what can not be read is passed over.
+    fn go_past_damage(&mut self) {
+        self.past_damage = true;
+        if let Some(open) = &mut self.current {
+            open.past_damage = true;
+        }
     }
 
     /// The event that was found last.
@@ -128,16 +181,27 @@ impl Forward {
 
     /// Reads on to the next wanted event; `None` where there is none for now.
     pub(crate) fn find(&mut self, reader: &Reader, query: &Query, durable: &mut u64) -> Result<Option<Seen>> {
+        match self.find_next(reader, query, durable)? {
+            Some(Next::Event(seen)) => Ok(Some(seen)),
+            Some(Next::Loss(loss)) => Err(loss.error),
+            None => Ok(None),
+        }
+    }
+
+    fn find_next(&mut self, reader: &Reader, query: &Query, durable: &mut u64) -> Result<Option<Next>> {
         while !self.paused && !self.finished {
             let is_newest = self.position + 1 >= reader.segments.len();
             let Some(open) = &mut self.current else {
-                self.enter(reader, query, is_newest)?;
+                if let Some(loss) = self.enter(reader, query, is_newest)?.filter(|loss| loss.concerns(query)) {
+                    return Ok(Some(Next::Loss(loss)));
+                }
                 continue;
             };
             let found = open.find(query, *durable, is_newest)?;
             *durable = (*durable).max(open.durable);
             match found {
-                Found::Wanted(seen) => return Ok(Some(seen)),
+                Found::Wanted(seen) => return Ok(Some(Next::Event(seen))),
+                Found::Lost(loss) => return Ok(Some(Next::Loss(loss))),
                 Found::Sealed => {
                     (self.expected, self.left) = (Some(open.expected()), Some(open.number()));
                     self.position += 1;
@@ -150,20 +214,33 @@ impl Forward {
         Ok(None)
     }
 
-    /// Opens the next segment, or passes it over where its footer shows that nothing in it is wanted.
-    fn enter(&mut self, reader: &Reader, query: &Query, is_newest: bool) -> Result<()> {
+    /// Opens the next segment, or passes it over where its footer shows that nothing in it is wanted. Gives what is missing
+    /// before it, or instead of it, where that is passed over.
+    fn enter(&mut self, reader: &Reader, query: &Query, is_newest: bool) -> Result<Option<Box<Loss>>> {
         let Some(number) = reader.segments.get(self.position).copied() else {
             self.paused = true;
-            return Ok(());
+            return Ok(None);
         };
-        let opened = reader.source.open(number, query)?;
+        let mut opened = match reader.source.open(number, query) {
+            Err(error) if self.past_damage && !is_newest && error.kind() == ErrorKind::Damaged => {
+                // What is lost with it is told where the next one begins.
+                self.expected.get_or_insert(query.from.unwrap_or(Seq::FIRST));
+                self.left = Some(number);
+                self.position += 1;
+                return Ok(Some(Box::new(Loss::new(error, None))));
+            }
+            opened => opened?,
+        };
+        opened.past_damage = self.past_damage;
         let first = opened.segment.header.first_seq;
         if let Some(expected) = self.expected.filter(|expected| *expected != first) {
             let message = format!("segment {number} begins with seq {first}, and seq {expected} is due");
-            return Err(Error::new(ErrorKind::Damaged, "T0303", message)
-                .segment(number)
-                .seq(expected.get())
-                .hint("taffrail log verify"));
+            let error = Error::new(ErrorKind::Damaged, "T0303", message);
+            let error = error.segment(number).seq(expected.get()).hint("taffrail log verify");
+            let lost = SeqRange::between(expected.get(), first.get()).filter(|_| self.past_damage);
+            let Some(lost) = lost else { return Err(error) };
+            self.expected = None;
+            return Ok(Some(Box::new(Loss::new(error, Some(lost)))));
         }
         match &opened.footer {
             Some(footer) if !is_newest && !query.may_be_in(footer.runs.as_ref()) => {
@@ -172,16 +249,25 @@ impl Forward {
             }
             _ => self.current = Some(Box::new(opened)),
         }
-        Ok(())
+        Ok(None)
     }
 }
 
 impl Backward {
-    fn next(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<Option<Record<'_>>> {
+    fn start(left: usize) -> Backward {
+        let (types, blocks, records) = (Vec::new(), Vec::new(), Vec::new());
+        Backward { left, types, blocks, records, lent: None, past_damage: false }
+    }
+
+    fn next(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<Option<EventOrLoss<'_>>> {
         loop {
-            if let Some(record) = self.records.pop() {
-                self.lent = Some(record);
-                return Ok(self.lent.as_ref().map(lend));
+            match self.records.pop() {
+                Some(EventOrLoss::Event(record)) => {
+                    self.lent = Some(record);
+                    return Ok(self.lent.as_ref().map(|record| EventOrLoss::Event(lend(record))));
+                }
+                Some(EventOrLoss::Loss(loss)) => return Ok(Some(EventOrLoss::Loss(loss))),
+                None => {}
             }
             if let Some((start, end)) = self.blocks.pop() {
                 self.read(reader, query, durable, start, end)?;
@@ -195,6 +281,7 @@ impl Backward {
     fn list_blocks(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<bool> {
         let Some(position) = self.left.checked_sub(1) else { return Ok(false) };
         let mut open = reader.source.open(reader.segments[position], &Query::all())?;
+        open.past_damage = self.past_damage;
         let is_newest = position + 1 == reader.segments.len();
         let next = reader.segments.get(position + 1).map(|number| reader.source.open(*number, &Query::all()));
         let end = next.transpose()?.map(|next| next.segment.header.first_seq);
@@ -223,6 +310,7 @@ impl Backward {
     ) -> Result<()> {
         let position = self.left;
         let mut open = reader.source.open(reader.segments[position], &Query::all())?;
+        open.past_damage = self.past_damage;
         let is_newest = position + 1 == reader.segments.len();
         open.set_types(self.types.clone());
         open.start_at(start.offset, start.seq, start.time_floor_ns)?;
@@ -231,10 +319,13 @@ impl Backward {
             (until, end) => until.or(end),
         };
         let block = Query { until, reverse: false, ..query.clone() };
-        while let Found::Wanted(seen) = open.find(&block, durable, is_newest)? {
-            self.records.push(open.record(&seen).into_owned());
+        loop {
+            match open.find(&block, durable, is_newest)? {
+                Found::Wanted(seen) => self.records.push(EventOrLoss::Event(open.record(&seen).into_owned())),
+                Found::Lost(loss) => self.records.push(EventOrLoss::Loss(loss)),
+                Found::Sealed | Found::Over | Found::InFlight => return Ok(()),
+            }
         }
-        Ok(())
     }
 }
 

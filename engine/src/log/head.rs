@@ -8,7 +8,7 @@ use crate::log::run_index_file::frame_is_there;
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage, read_full_at};
 use crate::{
-    DefectKind, ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable,
+    Defect, DefectKind, ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable,
 };
 use taffrail_log_format::{SegmentKey, Step, layout};
 
@@ -19,6 +19,8 @@ pub(crate) struct Head {
     pub(crate) segment: Segment,
     /// What the newest segment's frames are bound to.
     pub(crate) key: SegmentKey,
+    /// How segments are opened.
+    mode: OpenMode,
     /// Where the next frame goes.
     pub(crate) position: Position,
     /// All types of the log.
@@ -37,11 +39,23 @@ impl Head {
     /// Opens the newest segment and reads what leads up to its end: from the run index on where that can be trusted, else
     /// from the footers of all segments.
     pub(crate) fn attach(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Head> {
+        Head::attach_in(storage, end, OpenMode::Write)
+    }
+
+    /// Why [`Head::attach`] would fail, if it would: by reading only.
+    ///
+    /// # Errors
+    /// What it would fail with.
+    pub(crate) fn try_attach(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<()> {
+        Head::attach_in(storage, end, OpenMode::Read).map(|_| ())
+    }
+
+    fn attach_in(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
         let hint = RunIndex::load(storage)?.filter(|(_, position, _)| position.place() <= end);
-        let Some((runs, position, types)) = hint else { return Head::rebuild(storage, end) };
-        let segment = Segment::open(storage, position.segment, OpenMode::Write)?;
+        let Some((runs, position, types)) = hint else { return Head::rebuild_in(storage, end, mode) };
+        let segment = Segment::open(storage, position.segment, mode)?;
         let key = segment.header.key();
-        let mut head = Head { segment, key, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
+        let mut head = Head { segment, key, mode, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
         head.sealed = head.ends_with_seal()?;
         head.catch_up(storage, end)?;
         Ok(head)
@@ -71,8 +85,12 @@ impl Head {
 
     /// Throws the run index away and reads the whole log's footers again.
     pub(crate) fn rebuild(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Head> {
+        Head::rebuild_in(storage, end, OpenMode::Write)
+    }
+
+    fn rebuild_in(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
         let lowest = Listing::read(storage)?.segments.first().map_or(end.0, |(number, _)| *number);
-        let mut head = Head::at_start_of(storage, lowest)?;
+        let mut head = Head::at_start_of(storage, lowest, mode)?;
         head.catch_up(storage, end)?;
         Ok(head)
     }
@@ -84,12 +102,13 @@ impl Head {
     }
 
     /// Stands before the first frame of a segment.
-    fn at_start_of(storage: &dyn Storage, number: SegmentNumber) -> Result<Head> {
-        let segment = Segment::open(storage, number, OpenMode::Write)?;
+    fn at_start_of(storage: &dyn Storage, number: SegmentNumber, mode: OpenMode) -> Result<Head> {
+        let segment = Segment::open(storage, number, mode)?;
         let position = start_of(&segment);
         let footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
         let (types, runs) = (TypeTable::new(), RunIndex::default());
-        Ok(Head { key: segment.header.key(), segment, position, types, runs, footer, sealed: false, read_bytes: 0 })
+        let key = segment.header.key();
+        Ok(Head { segment, key, mode, position, types, runs, footer, sealed: false, read_bytes: 0 })
     }
 
     /// The log.
@@ -136,7 +155,7 @@ impl Head {
     }
 
     fn enter(&mut self, storage: &dyn Storage, number: SegmentNumber) -> Result<()> {
-        let segment = Segment::open(storage, number, OpenMode::Write)?;
+        let segment = Segment::open(storage, number, self.mode)?;
         let mut position = start_of(&segment);
         if segment.header.log_id != self.log_id() || position.next_seq < self.position.next_seq {
             let message = format!("segment {number} does not continue segment {}", self.position.segment);
@@ -155,8 +174,8 @@ impl Head {
         Ok(())
     }
 
-    /// Reads the segment's frames up to an offset. `strict` stops at damage; otherwise reading goes on behind it, since
-    /// damage in an older segment does not stop appending. `false` where events were passed over, and nobody knows of which
+    /// Reads the segment's frames up to an offset. `strict` stops at damage, unless it is one event's payload and nothing else;
+    /// otherwise reading goes on behind it, since damage in an older segment does not stop appending. `false` where events were passed over, and nobody knows of which
     /// runs.
     fn read_frames(&mut self, limit: u64, strict: bool) -> Result<bool> {
         let mut cursor = Cursor::new(&self.segment, self.position.offset, Some(self.position.next_seq)).limited(limit);
@@ -181,6 +200,10 @@ impl Head {
                     self.accept(&header, frame.header_bytes(), &payload);
                     // Recorded absences are passed over: their seqs have been issued.
                     self.position.next_seq = cursor.scanner.expected().unwrap_or(self.position.next_seq);
+                }
+                Step::Bad { defect, header: Some(header) } if strict && self.is_payload_alone(&defect, &header) => {
+                    self.accept_header(&header, defect.offset)?;
+                    let _there_is_a_header = cursor.skip_bad(defect.kind, Some(header))?;
                 }
                 Step::Bad { defect, .. } if strict => {
                     return Err(Error::new(ErrorKind::Damaged, "T0308", format!("the log is damaged: {defect}"))
@@ -212,6 +235,28 @@ impl Head {
         }
     }
 
+    /// Whether nothing but the payload of the event that is due is lost, and whoever appends does not need to know it: that
+    /// one event can not be read, and everything else is as it was.
+    fn is_payload_alone(&self, defect: &Defect, header: &Header) -> bool {
+        let is_payload = matches!(defect.kind, DefectKind::PayloadCrc | DefectKind::RecordBody);
+        is_payload
+            && header.seq == self.position.next_seq
+            && header.kind.takes_seq()
+            && header.kind != Kind::TYPE_REGISTERED
+    }
+
+    /// Takes an event whose payload is lost.
+    fn accept_header(&mut self, header: &Header, offset: u64) -> Result<()> {
+        let bytes = header_at(&self.segment, offset)?;
+        self.position.offset = offset;
+        self.accept(header, &bytes, &[]);
+        if header.kind == Kind::RUN_OPENED {
+            // Any name that is not known may be this run's.
+            self.runs.doubt(self.position.segment, self.position.next_seq);
+        }
+        Ok(())
+    }
+
     /// Moves behind a frame that was written or read.
     fn moved(&mut self, header: &Header, offset: u64, header_crc: u32) {
         let position = &mut self.position;
@@ -239,6 +284,13 @@ impl Head {
                     footer.observe(&frame.header, frame.header_bytes(), frame.offset, &frame.payload());
                 }
                 Step::Bad { defect, header } => {
+                    // Whose it was and which revision it had stays known.
+                    let proven =
+                        header.filter(|_| matches!(defect.kind, DefectKind::PayloadCrc | DefectKind::RecordBody));
+                    if let Some(header) = proven {
+                        let bytes = header_at(&self.segment, defect.offset)?;
+                        footer.observe(&header, &bytes, defect.offset, &[]);
+                    }
                     if !cursor.skip_bad(defect.kind, header)? {
                         break;
                     }
@@ -246,7 +298,10 @@ impl Head {
                 Step::Free | Step::End | Step::NeedBytes(_) => break,
             }
         }
-        Ok(footer.finish(origin))
+        let mut footer = footer.finish(origin);
+        // What is lost of the segment may have told of a type.
+        footer.types = self.types.clone();
+        Ok(footer)
     }
 
     /// Takes a frame that has been encoded for the present position, and moves behind it.
@@ -264,6 +319,13 @@ impl Head {
         let crc = header_bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         self.moved(header, offset, crc);
     }
+}
+
+fn header_at(segment: &Segment, offset: u64) -> Result<[u8; layout::frame::HEADER_LEN_BYTES]> {
+    let mut bytes = [0; layout::frame::HEADER_LEN_BYTES];
+    let read = read_full_at(&*segment.file, offset, &mut bytes);
+    read.map_err(|error| Error::io("cannot read a header", error).segment(segment.header.number).offset(offset))?;
+    Ok(bytes)
 }
 
 /// The segment behind another one: the next number, or a higher one that stands for it as well.

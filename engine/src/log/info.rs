@@ -1,6 +1,7 @@
 //! What a store is and how it stands: a report that is made by reading only.
 
 use crate::error::{Error, Result};
+use crate::log::head::Head;
 use crate::log::listing::Listing;
 use crate::log::lock::LockState;
 use crate::log::recovery::RecoveryPlan;
@@ -113,12 +114,23 @@ fn opening(storage: &dyn Storage) -> Result<Opening> {
             Err(_) => before.as_ref() == Some(&seen),
         };
         if judged {
-            return Ok(look.map_or_else(Opening::Refused, Opening::Planned));
+            return Ok(look.and_then(|plan| read_on(storage, plan)).unwrap_or_else(Opening::Refused));
         }
         before = Some(seen);
         storage.sleep(StoreInfo::BETWEEN_LOOKS);
     }
     Ok(RecoveryPlan::make(storage).map_or_else(Opening::Refused, Opening::InFlight))
+}
+
+/// Opening does not end with the tail: types, runs and their revisions are read up to it, and that may fail as well.
+fn read_on(storage: &dyn Storage, plan: RecoveryPlan) -> Result<Opening> {
+    if plan.refusal().is_none() {
+        match Head::try_attach(storage, plan.end()) {
+            Err(error) if error.kind() == ErrorKind::Damaged => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(Opening::Planned(plan))
 }
 
 fn is_alive(owner: Owner) -> bool {

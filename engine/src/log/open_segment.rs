@@ -1,13 +1,17 @@
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
+use crate::log::damage::lost_between;
+use crate::log::loss::Loss;
+use crate::log::piece::SeqRange;
 use crate::log::query::Query;
 use crate::log::record::Record;
 use crate::log::segment::Segment;
 use crate::{
-    ErrorKind, Footer, FooterBuilder, Header, IndexEntry, Kind, SegmentNumber, Seq, TypeEntry, TypeRegistered,
-    TypeTable,
+    DefectKind, ErrorKind, Footer, FooterBuilder, Header, IndexEntry, Kind, SegmentNumber, Seq, TypeEntry,
+    TypeRegistered, TypeTable,
 };
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use taffrail_log_format::{Frame, Step, apply_mask, layout};
 
@@ -22,6 +26,8 @@ pub(crate) enum Found {
     Over,
     /// No complete frame or batch follows for now: the log ends here, or somebody is writing.
     InFlight,
+    /// Something wanted may have been here, and can not be read: only where reading goes on past damage.
+    Lost(Box<Loss>),
 }
 
 /// A segment that is being read in order.
@@ -38,6 +44,12 @@ pub(crate) struct OpenSegment {
     /// Batches that end before this offset are known to be there to their end.
     complete_until: u64,
     sealed: bool,
+    /// Whether what can not be read is passed over.
+    pub(crate) past_damage: bool,
+    /// Nothing that could be read follows.
+    ended: bool,
+    /// The runs that the footer knows, with the last event of each.
+    runs: Option<Arc<BTreeMap<Seq, Seq>>>,
 }
 
 impl OpenSegment {
@@ -54,6 +66,9 @@ impl OpenSegment {
             footer_at,
             complete_until: 0,
             sealed: false,
+            past_damage: false,
+            ended: false,
+            runs: None,
             segment,
         };
         if let Some(footer) = footer {
@@ -150,6 +165,13 @@ impl OpenSegment {
                 Look::Pass => {}
                 Look::Wanted(seen) => return Ok(Found::Wanted(seen)),
                 Look::End => return Ok(Found::InFlight),
+                Look::Lost(loss) => {
+                    let kind = loss.header.map(|header| header.kind);
+                    let may_be = kind.is_none_or(|kind| query.wants_kind(kind, self.entry(kind).map(Arc::as_ref)));
+                    if may_be && loss.concerns(query) {
+                        return Ok(Found::Lost(loss));
+                    }
+                }
             }
         }
     }
@@ -170,6 +192,8 @@ impl OpenSegment {
                         index.push(entry);
                     }
                 }
+                Look::Lost(_) if due => index.push(entry),
+                Look::Lost(_) => {}
                 Look::Pass | Look::Wanted(_) | Look::End => return Ok(index),
             }
         }
@@ -177,17 +201,23 @@ impl OpenSegment {
 
     /// Reads the next frame. Where it may not be shown yet, the position stays before it.
     fn look(&mut self, query: &Query, durable: u64, is_newest: bool) -> Result<Look> {
+        if self.ended {
+            return Ok(Look::End);
+        }
         let known = durable.max(self.durable);
-        // The frame that follows carries the seq that is due, or reading stops here: so this is known before it is read.
-        let before = (is_newest && self.expected().get() > known).then(|| self.cursor.scanner.clone());
-        let (seen, defect) = match self.cursor.step()? {
+        // The frame that follows carries the seq that is due, or reading stops here, unless it goes on past damage: so this
+        // is known before the frame is read.
+        let may_be_above = is_newest && (self.past_damage || self.expected().get() > known);
+        let before = may_be_above.then(|| self.cursor.scanner.clone());
+        let (seen, bad) = match self.cursor.step()? {
             Step::Frame(frame) => (Some((Seen::of(&frame), change_of(&frame))), None),
-            Step::Bad { defect, .. } => (None, Some(defect.to_string())),
+            Step::Bad { defect, header } => (None, Some(Bad { what: defect.to_string(), kind: defect.kind, header })),
             Step::Free | Step::End | Step::NeedBytes(_) => (None, None),
         };
-        let Some((seen, change)) = seen else { return self.stop(defect, known, is_newest) };
+        let Some((seen, change)) = seen else { return self.stop(bad, known, is_newest) };
         let header = seen.header;
         if let Some(before) = before
+            && header.seq.get() > known
             && !self.may_show(before.offset(), &header, query.durable_only)?
         {
             self.cursor.scanner = before;
@@ -266,22 +296,61 @@ impl OpenSegment {
 
     /// No good frame follows. Above the durable head that is the end of the log for now; below it, and in a segment that
     /// others follow, it is damage.
-    fn stop(&mut self, defect: Option<String>, known: u64, is_newest: bool) -> Result<Look> {
+    fn stop(&mut self, bad: Option<Bad>, known: u64, is_newest: bool) -> Result<Look> {
         let expected = self.expected();
         let acknowledged = expected.get() <= known || !is_newest;
-        let tells_of_later = defect.is_some() && !acknowledged && self.later_frame_proves(expected)?;
+        let tells_of_later = bad.is_some() && !acknowledged && self.later_frame_proves(expected)?;
         if !acknowledged && !tells_of_later {
             return Ok(Look::End);
         }
         if is_newest && self.good_after_all()? {
             return Ok(Look::Pass);
         }
-        let what = defect.unwrap_or_else(|| "zeros where a frame is due".to_owned());
-        Err(Error::new(ErrorKind::Damaged, "T0308", format!("acknowledged events can not be read: {what}"))
+        let what = bad.as_ref().map_or("zeros where a frame is due", |bad| bad.what.as_str());
+        let error = Error::new(ErrorKind::Damaged, "T0308", format!("acknowledged events can not be read: {what}"))
             .segment(self.number())
             .offset(self.offset())
             .seq(expected.get())
-            .hint("taffrail log verify"))
+            .hint("taffrail log verify");
+        if self.past_damage { self.pass_over(error, bad, known, is_newest) } else { Err(error) }
+    }
+
+    /// Goes on behind what can not be read, and tells what is lost.
+    fn pass_over(&mut self, error: Error, bad: Option<Bad>, known: u64, is_newest: bool) -> Result<Look> {
+        let due = self.expected();
+        let is_payload = |bad: &Bad| matches!(bad.kind, DefectKind::PayloadCrc | DefectKind::RecordBody);
+        let in_place = bad.as_ref().filter(|bad| is_payload(bad)).and_then(|bad| bad.header);
+        let header = in_place.filter(|header| header.seq == due && header.kind.takes_seq());
+        let mut goes_on = match bad {
+            Some(bad) => self.cursor.skip_bad(bad.kind, bad.header)?,
+            None => self.cursor.skip_free()?,
+        };
+        // What is numbered below what is due was read before, or is no part of this history.
+        while goes_on && self.expected() < due {
+            goes_on = self.cursor.skip_free()?;
+        }
+        let mut loss = Loss::new(error, None);
+        if goes_on {
+            let lost = lost_between(self.cursor.scanner.gaps(), due, self.expected());
+            let (first, last) = (lost.first(), lost.last());
+            loss.seqs = first.zip(last).map(|(first, last)| SeqRange { first: first.first, last: last.last });
+        } else if is_newest {
+            self.ended = true;
+            loss.seqs = SeqRange::between(due.get(), known.saturating_add(1));
+        } else {
+            // Where the next segment begins tells how many.
+            self.sealed = true;
+        }
+        loss.header = header;
+        loss.entry = header.and_then(|header| self.entry(header.kind).cloned());
+        if header.is_none()
+            && let Some(runs) = self.footer.as_ref().and_then(|footer| footer.runs.as_ref())
+        {
+            let known =
+                self.runs.get_or_insert_with(|| Arc::new(runs.iter().map(|(run, entry)| (*run, entry.last)).collect()));
+            loss.runs = Some(Arc::clone(known));
+        }
+        Ok(Look::Lost(Box::new(loss)))
     }
 
     /// Whether a proven frame behind the bad one was written after that one had been acknowledged.
@@ -308,6 +377,15 @@ enum Look {
     Pass,
     Wanted(Seen),
     End,
+    Lost(Box<Loss>),
+}
+
+/// Something that is no good frame.
+struct Bad {
+    what: String,
+    kind: DefectKind,
+    /// The header, where it is proven.
+    header: Option<Header>,
 }
 
 #[derive(Debug)]

@@ -2,6 +2,7 @@ use crate::error::{Error, Result};
 use crate::log::events::Events;
 use crate::log::listing::Listing;
 use crate::log::lookup::Lookup;
+use crate::log::loss::EventOrLoss;
 use crate::log::open_segment::{Found, OpenSegment};
 use crate::log::query::Query;
 use crate::log::record::Record;
@@ -181,7 +182,7 @@ impl Reader {
     /// One event.
     ///
     /// # Errors
-    /// As reading; `Ok(None)` where the log has no such event.
+    /// `Damaged` where it can not be read; as reading. `Ok(None)` where the log has no such event.
     pub fn get(&self, seq: Seq) -> Result<Option<Record<'static>>> {
         self.get_with(seq, |record| record.clone().into_owned())
     }
@@ -196,7 +197,11 @@ impl Reader {
     pub fn get_with<T>(&self, seq: Seq, take: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>> {
         let mut lookup = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
         if !lookup.knows(seq) {
-            self.learn(&mut lookup, seq)?;
+            match self.learn(&mut lookup, seq) {
+                // Damage elsewhere in the segment does not matter; reading on tells whether this event is lost.
+                Err(error) if error.kind() == ErrorKind::Damaged => {}
+                other => other?,
+            }
         }
         let mut take = Some(take);
         let found = lookup.find(seq, |record| take.take().map(|take| take(record)))?;
@@ -205,8 +210,15 @@ impl Reader {
             return Ok(Some(shown));
         }
         let mut events = self.events(Query::all().from(seq).until(seq.next()))?;
-        let record = events.next()?;
-        Ok(record.and_then(|record| take.map(|take| take(&record))))
+        // What else can not be read does not matter.
+        while let Some(next) = events.next_or_loss()? {
+            match next {
+                EventOrLoss::Event(record) => return Ok(take.map(|take| take(&record))),
+                EventOrLoss::Loss(loss) if loss.seqs.is_some() => return Err(loss.error),
+                EventOrLoss::Loss(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Opens the segment of an event for [`Reader::get_with`]: where it is sealed its footer tells of blocks, and else the
@@ -252,6 +264,7 @@ impl Reader {
         if let Some(footer) = &segment.footer {
             return Ok(footer.next_seq);
         }
+        segment.past_damage = true;
         let _nothing_wanted = segment.find(&nothing, self.durable, true)?;
         Ok(segment.expected())
     }
@@ -289,6 +302,19 @@ impl Reader {
         Ok((segment.header, gaps))
     }
 
+    /// The recorded absences of the segments whose headers can be read, ascending.
+    pub(crate) fn known_gaps(&self) -> Result<Vec<GapRange>> {
+        let mut ranges = Vec::new();
+        for number in &self.segments {
+            match self.head_of(*number) {
+                Ok((_, gaps)) => ranges.extend_from_slice(gaps.ranges()),
+                Err(error) if error.kind() == ErrorKind::Damaged => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ranges)
+    }
+
     /// The recorded absences of all segments, ascending.
     ///
     /// # Errors
@@ -310,6 +336,7 @@ impl Reader {
         let nothing = Query::nothing();
         let mut segment = self.source.open(*newest, &nothing)?;
         if segment.footer.is_none() {
+            segment.past_damage = true;
             let _nothing_wanted = segment.find(&nothing, self.durable, true)?;
         }
         Ok(segment.types().to_vec())
@@ -343,16 +370,19 @@ impl Reader {
         let (mut low, mut high) = (0, self.segments.len());
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            if self.source.segment(self.segments[middle])?.header.first_seq <= seq {
-                low = middle;
-            } else {
-                high = middle;
+            match self.source.segment(self.segments[middle]) {
+                Ok(segment) if segment.header.first_seq <= seq => low = middle,
+                Ok(_) => high = middle,
+                // Nobody knows where it begins: all of them are looked at.
+                Err(error) if error.kind() == ErrorKind::Damaged => return Ok(0),
+                Err(error) => return Err(error),
             }
         }
         Ok(low)
     }
 
-    /// All runs, by number: from the footers, and from the events of segments that have none.
+    /// All runs, by number: from the footers, and from the events of segments that have none. What can not be read is passed
+    /// over; an event whose header is proven still tells of its run, and is not counted.
     ///
     /// # Errors
     /// As reading.
@@ -365,15 +395,31 @@ impl Reader {
             summary.events += events;
         };
         for (position, number) in self.segments.iter().enumerate() {
-            let mut segment = self.source.open(*number, &Query::all())?;
+            let is_newest = position + 1 == self.segments.len();
+            let mut segment = match self.source.open(*number, &Query::all()) {
+                // Its events are lost; the others are not.
+                Err(error) if !is_newest && error.kind() == ErrorKind::Damaged => continue,
+                opened => opened?,
+            };
             if let Some(present) = segment.footer.as_ref().and_then(|footer| footer.runs.as_ref()) {
                 for (run, entry) in present {
                     add(*run, entry.name.clone(), entry.last, entry.revision, u64::from(entry.count));
                 }
                 continue;
             }
-            let is_newest = position + 1 == self.segments.len();
-            while let Found::Wanted(seen) = segment.find(&Query::all(), self.durable, is_newest)? {
+            segment.past_damage = true;
+            loop {
+                let seen = match segment.find(&Query::all(), self.durable, is_newest)? {
+                    Found::Wanted(seen) => seen,
+                    Found::Lost(loss) => {
+                        // Whose it was, its header tells; it is not there.
+                        if let Some((header, run)) = loss.header.and_then(|header| Some((header, header.run?))) {
+                            add(run, None, header.seq, header.revision, 0);
+                        }
+                        continue;
+                    }
+                    Found::Sealed | Found::Over | Found::InFlight => break,
+                };
                 let record = segment.record(&seen);
                 let Some(run) = record.run else { continue };
                 let opened = (record.kind == Kind::RUN_OPENED).then(|| RunOpened::decode(&record.payload).ok());

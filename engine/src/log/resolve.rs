@@ -2,8 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::fold::Snapshots;
+use crate::log::loss::EventOrLoss;
 use crate::log::query::Query;
 use crate::log::reader::Reader;
+use crate::log::record::Record;
 use crate::position::{Position, PositionRange};
 use crate::{ErrorKind, Kind, Mark, SegmentNumber, Seq};
 
@@ -89,13 +91,23 @@ impl Reader {
     }
 
     fn last_time(&self, seq: Seq) -> Result<Option<i64>> {
-        let mut events = self.events(Query::all().from(seq).until(seq.next()))?;
-        Ok(events.next()?.map(|record| record.time_max_ns))
+        Ok(self.first_of(Query::all().from(seq).until(seq.next()))?.map(|record| record.time_max_ns))
     }
 
     fn first_at_or_after(&self, time_ns: i64) -> Result<Option<Seq>> {
         let query = Query { times_ns: Some(time_ns..i64::MAX), ..Query::default() };
-        Ok(self.events(query)?.next()?.map(|record| record.seq))
+        Ok(self.first_of(query)?.map(|record| record.seq))
+    }
+
+    /// The first event that can be read.
+    fn first_of(&self, query: Query) -> Result<Option<Record<'static>>> {
+        let mut events = self.events(query)?;
+        while let Some(next) = events.next_or_loss()? {
+            if let EventOrLoss::Event(record) = next {
+                return Ok(Some(record.into_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// The newest snapshot that is wanted, of a run or of any.
@@ -108,7 +120,8 @@ impl Reader {
 
     fn mark(&self, name: &str) -> Result<Option<Seq>> {
         let mut marks = self.events(Query::all().event_type("Mark").reverse())?;
-        while let Some(record) = marks.next()? {
+        while let Some(next) = marks.next_or_loss()? {
+            let EventOrLoss::Event(record) = next else { continue };
             if record.kind == Kind::MARK && Mark::decode(&record.payload).is_ok_and(|mark| mark.name == name) {
                 return Ok(Some(record.seq));
             }

@@ -11,12 +11,13 @@ use crate::run::record::{ArtifactVersion, Bundle, Process, RecordedValue, Trust,
 use crate::run::state::{Parent, RunState};
 use crate::run::status::{Fault, Phase, Turn, WaitKind};
 use crate::run::step::{Step, StepEnd, StepStatus, attempt_name};
-use crate::run::{Approval, ApprovalStatus, Content};
+use crate::run::text::Text;
+use crate::run::{Approval, ApprovalStatus, Content, Usage};
 
 /// An event, its place and who did it.
 struct Act<'a> {
     at: Moment,
-    by: &'a str,
+    by: &'a Text,
 }
 
 impl RunState {
@@ -72,15 +73,13 @@ impl RunState {
                 let status = StepStatus::from(*outcome);
                 self.end_effect(at, step, StepEnd { status, result: result.clone(), error: error.clone() });
                 if !usage.is_nothing() {
-                    let step = self.step_name(step).to_owned();
-                    self.spent.add(Some(&step), None, usage);
+                    self.spend(Some(step), None, usage);
                 }
             }
             Change::EffectCancelled { step, reason } => self.give_up(at, step, StepStatus::Cancelled, reason),
             Change::EffectAbandoned { step, reason } => self.give_up(at, step, StepStatus::Abandoned, reason),
             Change::UsageRecorded { step, model, usage } => {
-                let step = step.as_deref().map(|step| self.step_name(step).to_owned());
-                self.spent.add(step.as_deref(), model.as_deref(), usage);
+                self.spend(step.as_ref(), model.as_ref(), usage);
             }
             Change::ValueRecorded { key, source, value } => {
                 let value = RecordedValue { source: *source, value: value.clone(), at };
@@ -169,7 +168,7 @@ impl RunState {
         let name = match &request.source_id {
             None => request.step.clone(),
             Some(source_id) => {
-                let name = self.free_attempt(&request.step);
+                let name = Text::from(self.free_attempt(&request.step));
                 self.source_ids.insert(source_id.clone(), name.clone());
                 name
             }
@@ -183,7 +182,7 @@ impl RunState {
     /// The name of the next attempt of an imported step. Attempts are found by doubling and halving: a source may have
     /// any number of them.
     fn free_attempt(&self, key: &str) -> String {
-        let is_taken = |attempt: u32| self.steps.contains_key(&attempt_name(key, attempt));
+        let is_taken = |attempt: u32| self.steps.contains_key(attempt_name(key, attempt).as_str());
         let (mut taken, mut free) = (0, 1);
         while is_taken(free) && free < u32::MAX / 2 {
             (taken, free) = (free, free * 2);
@@ -195,8 +194,8 @@ impl RunState {
         attempt_name(key, free)
     }
 
-    fn end_effect(&mut self, at: Moment, step: &str, end: StepEnd) {
-        let name = self.source_ids.get(step).map_or(step, String::as_str);
+    fn end_effect(&mut self, at: Moment, step: &Text, end: StepEnd) {
+        let name = self.source_ids.get(step).unwrap_or(step);
         if let Some(step) = self.steps.get_mut(name) {
             self.waiting.end(step.wait(), name);
             step.end(at, end);
@@ -204,9 +203,14 @@ impl RunState {
         self.overcome(at);
     }
 
-    fn give_up(&mut self, at: Moment, step: &str, status: StepStatus, reason: &str) {
-        let error = (!reason.is_empty()).then(|| reason.to_owned());
+    fn give_up(&mut self, at: Moment, step: &Text, status: StepStatus, reason: &str) {
+        let error = (!reason.is_empty()).then(|| reason.into());
         self.end_effect(at, step, StepEnd { status, result: Content::None, error });
+    }
+
+    fn spend(&mut self, step: Option<&Text>, model: Option<&Text>, usage: &Usage) {
+        let step = step.map(|step| self.source_ids.get(step).unwrap_or(step));
+        self.spent.add(step, model, usage);
     }
 
     fn vote(&mut self, at: Moment, vote: &Vote) {
@@ -216,9 +220,9 @@ impl RunState {
         approval.votes.insert(principal.clone(), counted);
     }
 
-    fn turn_approval(&mut self, act: &Act<'_>, step: &str, status: ApprovalStatus, reason: &str) {
+    fn turn_approval(&mut self, act: &Act<'_>, step: &Text, status: ApprovalStatus, reason: &str) {
         if let Some(approval) = self.approvals.get_mut(step) {
-            approval.turn(ApprovalTurn { at: act.at, status, by: act.by.to_owned(), reason: reason.to_owned() });
+            approval.turn(ApprovalTurn { at: act.at, status, by: act.by.to_string(), reason: reason.to_owned() });
             self.waiting.end(Some(WaitKind::Approval), step);
         }
     }
@@ -226,7 +230,7 @@ impl RunState {
 
 impl Act<'_> {
     fn trust(&self, evidence: &str) -> Trust {
-        Trust { by: self.by.to_owned(), evidence: evidence.to_owned(), at: self.at }
+        Trust { by: self.by.to_string(), evidence: evidence.to_owned(), at: self.at }
     }
 }
 
@@ -271,7 +275,7 @@ fn new_approval(act: &Act<'_>, asked: &ApprovalRequest) -> Approval {
         subject_digest: asked.subject_digest.clone(),
         policy: asked.policy.clone(),
         prompt: asked.prompt.clone(),
-        asked_by: act.by.to_owned(),
+        asked_by: act.by.to_string(),
         deadline_ns: asked.deadline_ns,
         asked: act.at,
         votes: std::collections::BTreeMap::new(),

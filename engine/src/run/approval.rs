@@ -3,6 +3,7 @@
 use crate::run::content::Content;
 use crate::run::event::{Choice, Decision, Policy};
 use crate::run::moment::{Moment, Rewindable};
+use crate::run::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -64,7 +65,7 @@ pub struct Approval {
     /// What would be done, in full.
     pub request: Content,
     /// Digest of the subject.
-    pub subject_digest: String,
+    pub subject_digest: Text,
     /// Who decides.
     pub policy: Policy,
     /// For people; may be empty.

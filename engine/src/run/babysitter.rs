@@ -23,6 +23,7 @@ use crate::import::babysitter::javascript_json::Value;
 use crate::import::babysitter::shape::{BodyError, EventBody, EventType, Fact};
 use crate::run::content::Content;
 use crate::run::event::{Change, EffectRequest, Outcome, Reversibility, RunEvent};
+use crate::run::text::Text;
 use crate::run::usage::Usage;
 
 /// One event of the source, as an event of a run. What it is no event of is a finding, not an error.
@@ -78,10 +79,10 @@ fn change(body: &EventBody) -> Result<Change, &'static str> {
         }
         T::EffectRequested => Change::EffectRequested(requested(body, effect()?)),
         T::EffectResolved => resolved(body, effect()?),
-        T::EffectCancelled => Change::EffectCancelled { step: effect()?, reason: plain(Fact::Reason) },
+        T::EffectCancelled => Change::EffectCancelled { step: effect()?.into(), reason: plain(Fact::Reason) },
         T::CostTracked => Change::UsageRecorded {
-            step: text(Fact::EffectId),
-            model: member(body, "model").and_then(Value::as_text).map(std::borrow::Cow::into_owned),
+            step: text(Fact::EffectId).map(Text::from),
+            model: member(body, "model").and_then(Value::as_text).map(|model| Text::from(&*model)),
             usage: usage(body),
         },
         T::ProcessLog => Change::Noted { label: plain(Fact::Label), message: plain(Fact::Message) },
@@ -100,26 +101,28 @@ fn change(body: &EventBody) -> Result<Change, &'static str> {
 }
 
 fn requested(body: &EventBody, effect: String) -> EffectRequest {
-    let text = |fact| body.fact(fact).map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty());
+    let text = |fact| body.fact(fact).filter(|text| !text.is_empty());
+    let name = |fact| text(fact).map(|text| Text::from(&*text));
     let hash = member(body, "invocationHash").and_then(Value::as_text);
     EffectRequest {
-        step: text(Fact::StepId).unwrap_or_else(|| effect.clone()),
-        source_id: Some(effect),
-        kind: text(Fact::Kind).unwrap_or_else(|| "task".into()),
-        label: text(Fact::Label).unwrap_or_default(),
+        step: name(Fact::StepId).unwrap_or_else(|| Text::from(&effect)),
+        source_id: Some(effect.into()),
+        kind: name(Fact::Kind).unwrap_or_else(|| "task".into()),
+        label: name(Fact::Label).unwrap_or_default(),
         request: match (text(Fact::TaskRef), text(Fact::Question)) {
-            (Some(name), _) => Content::File(name),
+            (Some(name), _) => Content::File(name.into_owned()),
             (None, Some(question)) => Content::inline(&serde_json::json!({ "question": question })),
             (None, None) => Content::None,
         },
-        request_digest: hash.map(|hash| format!("sha256:{hash}")),
+        request_digest: hash.map(|hash| format!("sha256:{hash}").into()),
         reversibility: Reversibility::Unstated,
         requires: None,
         due_ns: None,
     }
 }
 
-fn resolved(body: &EventBody, step: String) -> Change {
+fn resolved(body: &EventBody, effect: String) -> Change {
+    let step = Text::from(effect);
     let status = body.fact(Fact::Status);
     let mut error = error(body);
     let outcome = match status.as_deref() {
@@ -135,7 +138,7 @@ fn resolved(body: &EventBody, step: String) -> Change {
         }
     };
     let result = content(body, "result", Fact::ResultRef);
-    Change::EffectResolved { step, outcome, result, error, usage: Usage::default() }
+    Change::EffectResolved { step, outcome, result, error: error.map(Text::from), usage: Usage::default() }
 }
 
 fn member<'b>(body: &'b EventBody, key: &str) -> Option<&'b Value> {

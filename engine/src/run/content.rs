@@ -1,17 +1,18 @@
 //! What requests, results and values hold: JSON in the event, or a reference to where the bytes are.
 
+use crate::run::text::Text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// A JSON text. In the log and in a state's canonical bytes it is the text; shown to people it is the value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Json(String);
+pub struct Json(Text);
 
 impl Json {
     /// The text of a value.
     #[must_use]
     pub fn of(value: &Value) -> Json {
-        Json(value.to_string())
+        Json(value.to_string().into())
     }
 
     /// The text.
@@ -38,7 +39,7 @@ impl<'de> Deserialize<'de> for Json {
         if deserializer.is_human_readable() {
             Value::deserialize(deserializer).map(|value| Json::of(&value))
         } else {
-            String::deserialize(deserializer).map(Json)
+            Text::deserialize(deserializer).map(Json)
         }
     }
 }

@@ -7,6 +7,7 @@
 use crate::fold::{Event, Upcasts};
 use crate::run::content::{Content, Json};
 use crate::run::rewind::{Forked, Rewound, Undone};
+use crate::run::text::Text;
 use crate::run::usage::Usage;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEvent {
     /// Who, as far as the evidence goes: `key:SHA256:..`, `uid:1000`, `claimed:tal`, or what did it (`engine`).
-    pub actor: String,
+    pub actor: Text,
     /// What.
     pub change: Change,
 }
@@ -128,22 +129,22 @@ pub struct Policy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EffectRequest {
     /// The step's name.
-    pub step: String,
+    pub step: Text,
     /// The name that an imported run's source has for it: later events of the source use that one. A request of the same
     /// step under another one is the next attempt.
-    pub source_id: Option<String>,
+    pub source_id: Option<Text>,
     /// `command`, `task`, `timer`, `approval`, or what the source calls it.
-    pub kind: String,
+    pub kind: Text,
     /// For people; may be empty.
-    pub label: String,
+    pub label: Text,
     /// The request in full.
     pub request: Content,
     /// Its digest, `algorithm:hex`.
-    pub request_digest: Option<String>,
+    pub request_digest: Option<Text>,
     /// How often it may happen.
     pub reversibility: Reversibility,
     /// Digest of the subject whose approval is consumed by the event directly before, for what needs one.
-    pub requires: Option<String>,
+    pub requires: Option<Text>,
     /// When a timer ends, in nanoseconds since 1970.
     pub due_ns: Option<i64>,
 }
@@ -152,11 +153,11 @@ pub struct EffectRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
     /// The name of the step that waits for it.
-    pub step: String,
+    pub step: Text,
     /// What would be done, in full.
     pub request: Content,
     /// Digest of the subject: what a vote is about.
-    pub subject_digest: String,
+    pub subject_digest: Text,
     /// Who decides.
     pub policy: Policy,
     /// For people; may be empty.
@@ -169,13 +170,13 @@ pub struct ApprovalRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
     /// The approval, by its step.
-    pub step: String,
+    pub step: Text,
     /// Who, as proven by the evidence.
     pub principal: String,
     /// For or against.
     pub choice: Choice,
     /// What the principal saw.
-    pub subject_digest: String,
+    pub subject_digest: Text,
     /// Why; may be empty.
     pub reason: String,
     /// What proves the principal: a signature, or nothing.
@@ -255,43 +256,43 @@ changes! {
     /// A hint of how far it is.
     EffectProgress {
         /// The step.
-        step: String,
+        step: Text,
         /// For people.
         note: String,
     },
     /// It was done, or it failed.
     EffectResolved {
         /// The step.
-        step: String,
+        step: Text,
         /// How it ended.
         outcome: Outcome,
         /// The result.
         result: Content,
         /// What went wrong.
-        error: Option<String>,
+        error: Option<Text>,
         /// What it cost.
         usage: Usage,
     },
     /// It is not to be done any more.
     EffectCancelled {
         /// The step.
-        step: String,
+        step: Text,
         /// Why; may be empty.
         reason: String,
     },
     /// Nobody waits for it any more.
     EffectAbandoned {
         /// The step.
-        step: String,
+        step: Text,
         /// Why; may be empty.
         reason: String,
     },
     /// Something was used.
     UsageRecorded {
         /// For which step.
-        step: Option<String>,
+        step: Option<Text>,
         /// By which model.
-        model: Option<String>,
+        model: Option<Text>,
         /// How much.
         usage: Usage,
     },
@@ -338,7 +339,7 @@ changes! {
         /// The gate.
         gate: String,
         /// Digest of the approval's subject.
-        subject_digest: String,
+        subject_digest: Text,
     },
     /// Somebody is asked.
     ApprovalAsked(ApprovalRequest),
@@ -347,7 +348,7 @@ changes! {
     /// The votes, or the clock, decided.
     ApprovalDecided {
         /// The approval, by its step.
-        step: String,
+        step: Text,
         /// What became of it.
         decision: Decision,
         /// Why; may be empty.
@@ -356,14 +357,14 @@ changes! {
     /// The approval was used: the next event is what it was for.
     ApprovalConsumed {
         /// The approval, by its step.
-        step: String,
+        step: Text,
         /// Digest of its subject.
-        subject_digest: String,
+        subject_digest: Text,
     },
     /// The approval was taken back before it was used.
     ApprovalRevoked {
         /// The approval, by its step.
-        step: String,
+        step: Text,
         /// Why; may be empty.
         reason: String,
     },
@@ -453,7 +454,7 @@ impl Change {
 
     /// The same as an event.
     #[must_use]
-    pub fn by(self, actor: impl Into<String>) -> RunEvent {
+    pub fn by(self, actor: impl Into<Text>) -> RunEvent {
         RunEvent { actor: actor.into(), change: self }
     }
 }

@@ -7,6 +7,7 @@ use crate::run::gate::GateStatus;
 use crate::run::state::RunState;
 use crate::run::status::Status;
 use crate::run::step::{attempt_name, step_name};
+use crate::run::text::Text;
 use crate::run::{ApprovalStatus, judge_lineage};
 
 /// Why a change is no legal one: the class, the particulars, and what it is about.
@@ -171,7 +172,7 @@ fn is_under_way(state: &RunState, name: &str) -> bool {
 }
 
 fn effect_requested(state: &RunState, request: &EffectRequest) -> Judged {
-    let step = request.step.as_str();
+    let step = &request.step;
     if let Some(source_id) = &request.source_id {
         check(!step.is_empty() && !source_id.is_empty(), Problem::BadName, step, String::new)?;
         return check(!state.source_ids.contains_key(source_id), Problem::NameTaken, source_id, String::new);
@@ -187,8 +188,8 @@ fn effect_requested(state: &RunState, request: &EffectRequest) -> Judged {
     check(!is_asked, Problem::ApprovalOpen, step, String::new)
 }
 
-fn effect_ended(state: &RunState, step: &str) -> Judged {
-    match state.steps.get(state.step_name(step)) {
+fn effect_ended(state: &RunState, step: &Text) -> Judged {
+    match state.steps.get(state.source_ids.get(step).unwrap_or(step)) {
         None => Err(Objection::new(Problem::NeverRequested, step, "")),
         Some(found) => {
             check(found.is_open(), Problem::EndedBefore, step, || format!("it was {}", found.status.as_str()))
@@ -197,7 +198,7 @@ fn effect_ended(state: &RunState, step: &str) -> Judged {
 }
 
 fn approval_asked(state: &RunState, asked: &ApprovalRequest) -> Judged {
-    let step = asked.step.as_str();
+    let step = &asked.step;
     check(!state.steps.contains_key(step), Problem::NameTaken, step, || "the step has started".into())?;
     // What was refused, or has become void, is asked for again as the next attempt.
     check(!state.approvals.contains_key(step), Problem::NameTaken, step, || "it was asked for before".into())?;
@@ -215,7 +216,7 @@ fn approval_voted(state: &RunState, vote: &Vote) -> Judged {
     check(!approval.votes.contains_key(&vote.principal), Problem::VotedTwice, &vote.step, || vote.principal.clone())
 }
 
-fn approval_decided(state: &RunState, step: &str, decision: Decision) -> Judged {
+fn approval_decided(state: &RunState, step: &Text, decision: Decision) -> Judged {
     let Some(approval) = state.approvals.get(step) else {
         return Err(Objection::new(Problem::NeverRequested, step, ""));
     };
@@ -230,11 +231,11 @@ fn approval_decided(state: &RunState, step: &str, decision: Decision) -> Judged 
     })
 }
 
-fn approval_consumed(state: &RunState, step: &str, subject_digest: &str) -> Judged {
+fn approval_consumed(state: &RunState, step: &Text, subject_digest: &Text) -> Judged {
     let Some(approval) = state.approvals.get(step) else {
         return Err(Objection::new(Problem::NeverRequested, step, ""));
     };
-    check(approval.subject_digest == subject_digest, Problem::SubjectDiffers, step, String::new)?;
+    check(approval.subject_digest == *subject_digest, Problem::SubjectDiffers, step, String::new)?;
     check(!state.consumed.contains(subject_digest), Problem::ConsumedBefore, step, String::new)?;
     check(approval.status == ApprovalStatus::Approved, Problem::NotApproved, step, String::new)
 }

@@ -92,7 +92,7 @@ impl RunState {
         state.graft(self, &forked.grafted);
         for name in &forked.grafted {
             // In the fork, it ended when the fork began: the parent's later ordinals are other events here.
-            if let Some(ended) = state.steps.get_mut(name).and_then(|step| step.ended.as_mut()) {
+            if let Some(ended) = state.steps.get_mut(name.as_str()).and_then(|step| step.ended.as_mut()) {
                 ended.event = forked.at + 1;
             }
         }
@@ -113,6 +113,7 @@ impl RunState {
     /// Takes over how effects ended on another history.
     fn graft(&mut self, other: &RunState, names: &[String]) {
         for name in names {
+            let name = name.as_str();
             let (Some(step), Some(other)) = (self.steps.get_mut(name), other.steps.get(name)) else { continue };
             if let Some(ended) = other.ended.filter(|_| step.is_open()) {
                 let end = StepEnd { status: other.status, result: other.result.clone(), error: other.error.clone() };
@@ -123,7 +124,7 @@ impl RunState {
 
     fn abandon(&mut self, at: Moment, names: &[String]) {
         for name in names {
-            if let Some(step) = self.steps.get_mut(name) {
+            if let Some(step) = self.steps.get_mut(name.as_str()) {
                 step.end(at, StepEnd { status: StepStatus::Abandoned, result: Content::None, error: None });
             }
         }
@@ -133,7 +134,7 @@ impl RunState {
     fn void(&mut self, at: Moment, by: &str, reason: &str) {
         let pending: Vec<String> = pending_at(self, u64::MAX).into_iter().map(str::to_owned).collect();
         for name in pending {
-            if let Some(approval) = self.approvals.get_mut(&name) {
+            if let Some(approval) = self.approvals.get_mut(name.as_str()) {
                 approval.turn(ApprovalTurn {
                     at,
                     status: ApprovalStatus::Void,

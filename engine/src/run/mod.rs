@@ -34,6 +34,7 @@ mod step;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod text;
 mod timeline;
 mod usage;
 
@@ -51,7 +52,7 @@ pub use operate::{
     ApprovalFate, ClosePlan, Effect, EffectFate, Fate, ForkPlan, GateFate, GateTurn, GivenUp, Hanging, Place,
     PlannedRun, RewindPlan, RewindRequest, Then, UndoRunPlan, Undoes,
 };
-pub use overview::{RunOverview, Votes, Wait, overview};
+pub use overview::{Overview, RunOverview, Votes, Wait, overview};
 pub use plan::Kept;
 pub use record::{Artifact, ArtifactVersion, Bundle, Process, RecordedValue, Trust, TrustedPolicy};
 pub use rewind::{Forked, Rewound, Undone};
@@ -61,5 +62,6 @@ pub use source::Answer;
 pub use state::{Parent, RewindMade, RunState, Stretch};
 pub use status::{Fault, Phase, Status, Turn, WaitKind, Waiting};
 pub use step::{Step, StepStatus, attempt_name, step_name};
+pub use text::Text;
 pub use timeline::TimelineEvent;
 pub use usage::{Spent, Usage};

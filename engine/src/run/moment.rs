@@ -36,7 +36,7 @@ impl<T: Rewindable> Rewindable for Box<T> {
 }
 
 /// Goes back to what a map was behind an event.
-pub(super) fn map_back<T: Rewindable>(map: &mut std::collections::BTreeMap<String, T>, event: u64) {
+pub(super) fn map_back<K: Ord, T: Rewindable>(map: &mut std::collections::BTreeMap<K, T>, event: u64) {
     map.retain(|_, entry| entry.go_back(event));
 }
 

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::fold::Pass;
 use crate::import::record::{Events, Files, Note as _, Oddities, OddityNote, TYPE};
 use crate::run::finding::{Finding, Problem};
-use crate::{Kind, Record, RunOpened, Seq};
+use crate::{Kind, Loss, Record, RunOpened, Seq};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
@@ -79,6 +79,14 @@ impl Pass for Notes {
         } else if self.with_files && entry.variant == Events::VARIANT {
             let Events { events } = read(&record.payload);
             notes.last_source_seq = notes.last_source_seq.max(events.iter().filter_map(|event| event.seq).max());
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, loss: &Loss) -> Result<()> {
+        // A run of which nothing else can be read is a run all the same.
+        if let Some((header, run)) = loss.header.and_then(|header| Some((header, header.run?))) {
+            self.runs.entry(run).or_default().revision = header.revision;
         }
         Ok(())
     }

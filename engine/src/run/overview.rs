@@ -1,14 +1,13 @@
 //! All runs of a log at a glance.
 
 use crate::error::Result;
-use crate::fold::Missing;
 use crate::fold::bases::is_compacted;
-use crate::fold::{Folding, Replay};
+use crate::fold::{Folding, FromSnapshot, Losses, Missing, Replay, doubt_text};
 use crate::run::notes::{Notes, RunNotes};
 use crate::run::state::{Parent, RunState};
 use crate::run::status::{Status, WaitKind};
 use crate::run::{Choice, Finding, Problem, Runs};
-use crate::{Error, GapRange, Reader, Seq, Standing};
+use crate::{Error, GapRange, Reader, Seq, SeqRange, Standing};
 use serde::Serialize;
 
 /// Votes of an approval.
@@ -55,7 +54,7 @@ impl Wait {
             return Some(Wait { kind, step, label, since_ns, deadline_ns: None, votes: None });
         }
         if let Some(open) = state.steps.get(name).filter(|step| step.is_open()) {
-            let (label, since_ns) = (open.label.clone(), open.requested.time_ns);
+            let (label, since_ns) = (open.label.to_string(), open.requested.time_ns);
             return Some(Wait { kind, step, label, since_ns, deadline_ns: open.due_ns, votes: None });
         }
         let approval = state.approvals.get(name)?;
@@ -94,6 +93,8 @@ pub struct RunOverview {
     pub events: u64,
     /// The last one's clock, in nanoseconds since 1970.
     pub last_time_ns: Option<i64>,
+    /// The snapshot that its state begins at, where the log lacks events of it: the event after which it was taken.
+    pub snapshot: Option<u64>,
     /// How many findings there are: of the fold, of the import, of events that are missing or unreadable. What the
     /// source's files say otherwise is found by [`crate::run::show`] alone.
     pub findings: u64,
@@ -101,34 +102,74 @@ pub struct RunOverview {
     pub compacted: u64,
 }
 
-/// Every run of the log, by number, in one pass over it.
+/// Every run of the log.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The runs, by number.
+    pub runs: Vec<RunOverview>,
+    /// What could not be read: there may be more runs.
+    pub losses: Losses,
+}
+
+/// Every run of the log, in one pass over it, and past what can not be read: that is a finding of the runs that it belongs to,
+/// or may belong to.
 ///
 /// # Errors
 /// As reading. What is wrong with one run is a finding of that run.
-pub fn overview(reader: &Reader) -> Result<Vec<RunOverview>> {
-    let (mut folding, mut notes) = (Folding::<Runs>::over(reader)?, Notes::default());
-    Replay::of(reader).go(&mut [&mut folding, &mut notes])?;
-    let absences = reader.gaps()?;
-    let line = |(run, notes): (&Seq, &RunNotes)| {
-        let (standing, failure) = (folding.standing(Some(*run)), folding.failure(Some(*run)));
-        line(*run, notes, standing, failure, &absences)
-    };
-    Ok(notes.runs.iter().map(line).collect())
+pub fn overview(reader: &Reader) -> Result<Overview> {
+    let (mut folding, mut notes, mut losses) = (Folding::<Runs>::over(reader)?, Notes::default(), Losses::default());
+    Replay::of(reader).past_damage().go(&mut [&mut folding, &mut notes, &mut losses])?;
+    folding.begin_at_snapshots(reader, None)?;
+    let absences = reader.known_gaps()?;
+    let line = |(run, notes): (&Seq, &RunNotes)| line(&Known::of(*run, notes, &folding, &absences));
+    Ok(Overview { runs: notes.runs.iter().map(line).collect(), losses })
+}
+
+/// What is known of one run.
+pub(super) struct Known<'k> {
+    run: Seq,
+    notes: &'k RunNotes,
+    standing: Option<&'k Standing<Runs>>,
+    failure: Option<&'k Error>,
+    /// What may have been lost of it.
+    doubt: Option<SeqRange>,
+    /// Where its state began, if that was not its first event.
+    begun: Option<FromSnapshot>,
+    absences: &'k [GapRange],
+}
+
+impl<'k> Known<'k> {
+    pub(super) fn of(run: Seq, notes: &'k RunNotes, folding: &'k Folding<Runs>, absences: &'k [GapRange]) -> Known<'k> {
+        let (standing, failure) = (folding.standing(Some(run)), folding.failure(Some(run)));
+        let (doubt, begun) = (folding.doubt(Some(run)), folding.begun(Some(run)));
+        Known { run, notes, standing, failure, doubt, begun, absences }
+    }
+
+    fn missing(&self, compacted: bool) -> impl Iterator<Item = &Missing> {
+        let missing = self.standing.into_iter().flat_map(|standing| &standing.missing);
+        missing.filter(move |missing| is_compacted(self.absences, missing) == compacted)
+    }
+
+    /// What is wrong beside what the fold has found. That events were compacted away is not.
+    fn lacks(&self) -> impl Iterator<Item = Finding> {
+        let lacks = self.missing(false).map(ToString::to_string);
+        let absent = self.begun.filter(|begun| begun.absent > 0).map(|begun| {
+            let events = if begun.absent == 1 { "event is" } else { "events are" };
+            format!("{} {events} absent, and the state is that of the snapshot of seq {}", begun.absent, begun.seq)
+        });
+        let texts = lacks.chain(self.doubt.map(doubt_text)).chain(absent);
+        let missing = texts.map(|text| Finding::new(Problem::EventsMissing, None, "", text));
+        missing.chain(self.failure.map(|error| Finding::new(Problem::Unreadable, None, "", error.to_string())))
+    }
 }
 
 /// One run's line.
-pub(super) fn line(
-    run: Seq,
-    notes: &RunNotes,
-    standing: Option<&Standing<Runs>>,
-    failure: Option<&Error>,
-    absences: &[GapRange],
-) -> RunOverview {
-    let known = standing.filter(|standing| standing.events > 0);
+pub(super) fn line(known: &Known<'_>) -> RunOverview {
+    let lacks = known.lacks().count() as u64;
+    let compacted = known.missing(true).map(|missing| missing.count).sum();
+    let (run, notes, begun) = (known.run, known.notes, known.begun);
+    let known = known.standing.filter(|standing| standing.events > 0);
     let state = known.map(|standing| &standing.state);
-    let all_missing = standing.map_or(&[][..], |standing| &standing.missing);
-    let (compacted, missing): (Vec<&Missing>, Vec<&Missing>) =
-        all_missing.iter().partition(|it| is_compacted(absences, it));
     let of_fold = state.map_or(0, |state| state.finding_count);
     RunOverview {
         run: run.get(),
@@ -141,23 +182,16 @@ pub(super) fn line(
         revision: notes.revision,
         events: known.map_or(notes.events, |standing| standing.events),
         last_time_ns: state.and_then(|state| state.last_time_ns).or(notes.last_time_ns),
-        findings: of_fold + notes.oddity_count + missing.len() as u64 + u64::from(failure.is_some()),
-        compacted: compacted.iter().map(|missing| missing.count).sum(),
+        snapshot: begun.map(|begun| begun.seq.get()),
+        findings: of_fold + notes.oddity_count + lacks,
+        compacted,
     }
 }
 
 /// Everything that [`RunOverview::findings`] counts; long lists are cut.
-pub(super) fn findings(
-    notes: &RunNotes,
-    standing: &Standing<Runs>,
-    failure: Option<&Error>,
-    absences: &[GapRange],
-) -> Vec<Finding> {
-    let mut findings = standing.state.findings.clone();
-    let missing = standing.missing.iter().filter(|it| !is_compacted(absences, it));
-    let missing = missing.map(|it| Finding::new(Problem::EventsMissing, None, "", it.to_string()));
-    findings.extend(missing);
-    findings.extend(failure.map(|error| Finding::new(Problem::Unreadable, None, "", error.to_string())));
-    findings.extend(notes.findings());
+pub(super) fn findings(known: &Known<'_>) -> Vec<Finding> {
+    let mut findings = known.standing.map_or_else(Vec::new, |standing| standing.state.findings.clone());
+    findings.extend(known.lacks());
+    findings.extend(known.notes.findings());
     findings
 }

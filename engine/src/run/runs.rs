@@ -5,6 +5,7 @@ use crate::run::event::{Change, RunEvent};
 use crate::run::finding::Problem;
 use crate::run::judge::{Objection, judge};
 use crate::run::state::RunState;
+use crate::run::text::Text;
 
 /// The built-in fold: one [`RunState`] for each run.
 ///
@@ -43,7 +44,7 @@ impl Fold for Runs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunCommand {
     /// Who asks for it, as far as the evidence goes.
-    pub actor: String,
+    pub actor: Text,
     /// What.
     pub changes: Vec<Change>,
 }
@@ -51,7 +52,7 @@ pub struct RunCommand {
 impl RunCommand {
     /// A command of one change.
     #[must_use]
-    pub fn one(actor: impl Into<String>, change: Change) -> RunCommand {
+    pub fn one(actor: impl Into<Text>, change: Change) -> RunCommand {
         RunCommand { actor: actor.into(), changes: vec![change] }
     }
 }
@@ -70,13 +71,13 @@ impl Decide for Runs {
             if place < last {
                 // What follows is judged behind what came before. Its time does not matter to the judge.
                 let mut next = ahead.take().unwrap_or_else(|| state.clone());
-                let data = change.clone().by(actor.as_str());
+                let data = change.clone().by(&actor);
                 let event = Recorded { seq: crate::Seq::FIRST, run: None, revision: 0, time_ns: 0, data };
                 Runs::apply(&mut next, &event);
                 ahead = Some(next);
             }
         }
-        Ok(changes.into_iter().map(|change| change.by(actor.as_str())).collect())
+        Ok(changes.into_iter().map(|change| change.by(&actor)).collect())
     }
 }
 

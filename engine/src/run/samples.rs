@@ -52,7 +52,7 @@ fn request(kind: &str, reversibility: Reversibility) -> EffectRequest {
 
 fn effects() -> Vec<Change> {
     let usage = Usage { input_tokens: 1, output_tokens: 2, cache_read_tokens: 3, cache_write_tokens: 4, nano_usd: 5 };
-    let step = || "publish#2".to_owned();
+    let step = || "publish#2".into();
     let mut changes: Vec<Change> = [
         Reversibility::Unstated,
         Reversibility::Pure,

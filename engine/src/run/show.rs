@@ -1,20 +1,20 @@
 //! One run in full.
 
 use crate::error::Result;
-use crate::fold::{Folding, Replay};
+use crate::fold::{Folding, Losses, Replay};
 use crate::run::finding::Finding;
-use crate::run::notes::{Notes, RunNotes};
-use crate::run::overview::{RunOverview, findings, line};
+use crate::run::notes::Notes;
+use crate::run::overview::{Known, RunOverview, findings, line};
 use crate::run::source::{Answer, SourceFiles};
 use crate::run::state::{RewindMade, RunState, Stretch};
 use crate::run::timeline::{TimelineEvent, Timelines};
 use crate::run::{Runs, Spent};
-use crate::{GapRange, GapReason, Query, Reader, Seq, Standing};
+use crate::{EventOrLoss, GapReason, Query, Reader, Seq};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Everything about one run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
     /// `taffrail.run/1`
     pub schema: &'static str,
@@ -43,6 +43,9 @@ pub struct RunReport {
     pub findings: Vec<Finding>,
     /// What the files of an imported run's source say otherwise than its journal.
     pub source_findings: Vec<Finding>,
+    /// What could not be read, and may be of it.
+    #[serde(skip)]
+    pub losses: Losses,
 }
 
 impl RunReport {
@@ -83,39 +86,42 @@ pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunRep
     let source = whole.as_ref().unwrap_or(reader);
     let (mut folding, mut lines, mut notes) =
         (Folding::<Runs>::over(source)?, Folding::<Timelines>::over(source)?, Notes::with_files());
-    Replay::of_fold::<Runs>(source, Some(run))?.go(&mut [&mut folding, &mut lines, &mut notes])?;
-    let failure = folding.failure(Some(run)).cloned();
-    let standing = folding.standing(Some(run)).cloned().unwrap_or_default();
+    let mut losses = Losses::default();
+    let replay = Replay::of_fold::<Runs>(source, Some(run))?.past_damage();
+    replay.go(&mut [&mut folding, &mut lines, &mut notes, &mut losses])?;
+    folding.begin_at_snapshots(source, None)?;
     let notes = notes.runs.remove(&run).unwrap_or_default();
     let mut timeline = lines.standing(Some(run)).map(|lines| lines.state.lines.clone()).unwrap_or_default();
+    let state = folding.standing(Some(run)).map(|standing| standing.state.clone()).unwrap_or_default();
     let kept = timeline.len();
     for line in &mut timeline {
         // The source's own name for a step means nothing to people.
-        line.subject = standing.state.step_name(&line.subject).to_owned();
-        line.given_up = !standing.state.is_in_lineage(line.event);
+        line.subject = state.step_name(&line.subject).to_owned();
+        line.given_up = !state.is_in_lineage(line.event);
     }
     timeline.retain(|line| shown.with_given_up || !line.given_up);
     let hidden = (kept - timeline.len()) as u64;
     let before = timeline.len().saturating_sub(shown.most_events);
     timeline.drain(..before);
     let source = SourceFiles::of(reader, &notes);
-    let mut report = report(run, &notes, &standing, failure.as_ref(), timeline, &source, &reader.gaps()?);
-    report.archived = archived;
-    report.timeline_hidden = hidden;
-    report.timeline_skipped = standing.state.events.saturating_sub(hidden + report.timeline.len() as u64);
-    Ok((standing.state, report))
+    let absences = reader.known_gaps()?;
+    let known = Known::of(run, &notes, &folding, &absences);
+    let report = report(&known, &state, timeline, &source);
+    let timeline_skipped = state.events.saturating_sub(hidden + report.timeline.len() as u64);
+    Ok((state, RunReport { archived, losses, timeline_hidden: hidden, timeline_skipped, ..report }))
 }
 
 /// What compactions have taken out of a run: where its revisions jump.
 fn archived(reader: &Reader, run: Seq) -> Result<Vec<ArchivedEvents>> {
-    let gaps = reader.gaps()?;
+    let gaps = reader.known_gaps()?;
     if !gaps.iter().any(|gap| gap.reason == GapReason::Compacted && gap.last > run) {
         return Ok(Vec::new());
     }
     let mut archived = Vec::new();
     let mut events = reader.events(Query::all().from(run).run(run))?;
     let mut before: Option<(Seq, u32)> = None;
-    while let Some(record) = events.next()? {
+    while let Some(next) = events.next_or_loss()? {
+        let EventOrLoss::Event(record) = next else { continue };
         let (seq, revision) = (record.seq, record.revision);
         let jump = before.map(|(after, last)| (after, revision.saturating_sub(last).saturating_sub(1)));
         if let Some((after, missing)) = jump.filter(|(_, missing)| *missing > 0) {
@@ -134,19 +140,15 @@ fn archived(reader: &Reader, run: Seq) -> Result<Vec<ArchivedEvents>> {
 }
 
 fn report(
-    run: Seq,
-    notes: &RunNotes,
-    standing: &Standing<Runs>,
-    failure: Option<&crate::Error>,
+    known: &Known<'_>,
+    state: &RunState,
     timeline: VecDeque<TimelineEvent>,
     source: &SourceFiles<'_>,
-    absences: &[GapRange],
 ) -> RunReport {
-    let state = &standing.state;
     let checked = source.check(state);
     RunReport {
         schema: RunReport::SCHEMA,
-        overview: line(run, notes, Some(standing), failure, absences),
+        overview: line(known),
         created_ns: state.created.map(|created| created.time_ns),
         spent: state.spent.clone(),
         timeline: timeline.into(),
@@ -156,8 +158,9 @@ fn report(
         rewinds: state.rewinds.clone(),
         answers: checked.answers,
         archived: Vec::new(),
-        findings: findings(notes, standing, failure, absences),
+        findings: findings(known),
         source_findings: checked.findings,
+        losses: Losses::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::run::moment::{Moment, Rewindable, is_changed, map_back, map_changed};
 use crate::run::record::{Artifact, Bundle, Process, RecordedValue, TrustedPolicy};
 use crate::run::status::{Fault, Phase, Status, Turn, WaitKind, Waiting};
 use crate::run::step::Step;
+use crate::run::text::Text;
 use crate::run::usage::Spent;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,11 +68,11 @@ pub struct RunState {
     /// What was decided about the run as a whole, in order.
     pub turns: Vec<Turn>,
     /// Its steps, by name. Boxed, since a map moves its entries about and there may be very many.
-    pub steps: BTreeMap<String, Box<Step>>,
+    pub steps: BTreeMap<Text, Box<Step>>,
     /// Its gates, by name.
     pub gates: BTreeMap<String, Gate>,
     /// Its approvals, by the names of the steps that wait for them.
-    pub approvals: BTreeMap<String, Approval>,
+    pub approvals: BTreeMap<Text, Approval>,
     /// What was looked up, by key.
     pub values: BTreeMap<String, RecordedValue>,
     /// What was made, by name.
@@ -85,7 +86,7 @@ pub struct RunState {
     /// Events that are not in the lineage any more, ascending.
     pub abandoned: Vec<Stretch>,
     /// Steps by the names that an imported run's source has for them.
-    pub source_ids: BTreeMap<String, String>,
+    pub source_ids: BTreeMap<Text, Text>,
 
     /// How many events the run has had; with the parent's, up to the fork.
     pub events: u64,
@@ -96,9 +97,9 @@ pub struct RunState {
     /// What it has spent, on every history.
     pub spent: Spent,
     /// Digests of the subjects whose approvals were used, on every history.
-    pub consumed: BTreeSet<String>,
+    pub consumed: BTreeSet<Text>,
     /// The subject whose approval the last event used, if it did.
-    pub consuming: Option<String>,
+    pub consuming: Option<Text>,
     /// The rewinds that were made.
     pub rewinds: Vec<RewindMade>,
     /// What each rewind that was not taken back took away, the last one last, for undos: only what it changed, and no copy
@@ -133,7 +134,7 @@ impl RunState {
     /// The name of a step that an event of an imported run names by the source's name for it.
     #[must_use]
     pub fn step_name<'a>(&'a self, name: &'a str) -> &'a str {
-        self.source_ids.get(name).map_or(name, String::as_str)
+        self.source_ids.get(name).map_or(name, Text::as_str)
     }
 
     /// The breakdown of the process that nobody has overcome.

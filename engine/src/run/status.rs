@@ -2,6 +2,7 @@
 
 use crate::run::content::Content;
 use crate::run::moment::{Moment, Rewindable};
+use crate::run::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -169,11 +170,11 @@ impl fmt::Display for WaitKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Steps that people decide about.
-    pub approval: BTreeSet<String>,
+    pub approval: BTreeSet<Text>,
     /// Steps that somebody else does.
-    pub task: BTreeSet<String>,
+    pub task: BTreeSet<Text>,
     /// Steps that the clock ends.
-    pub timer: BTreeSet<String>,
+    pub timer: BTreeSet<Text>,
 }
 
 impl Waiting {
@@ -183,7 +184,7 @@ impl Waiting {
         self.approval.is_empty() && self.task.is_empty() && self.timer.is_empty()
     }
 
-    fn set(&mut self, kind: WaitKind) -> Option<&mut BTreeSet<String>> {
+    fn set(&mut self, kind: WaitKind) -> Option<&mut BTreeSet<Text>> {
         match kind {
             WaitKind::Approval => Some(&mut self.approval),
             WaitKind::Task => Some(&mut self.task),
@@ -192,13 +193,13 @@ impl Waiting {
         }
     }
 
-    pub(super) fn begin(&mut self, kind: Option<WaitKind>, name: &str) {
+    pub(super) fn begin(&mut self, kind: Option<WaitKind>, name: &Text) {
         if let Some(set) = kind.and_then(|kind| self.set(kind)) {
-            set.insert(name.to_owned());
+            set.insert(name.clone());
         }
     }
 
-    pub(super) fn end(&mut self, kind: Option<WaitKind>, name: &str) {
+    pub(super) fn end(&mut self, kind: Option<WaitKind>, name: &Text) {
         if let Some(set) = kind.and_then(|kind| self.set(kind)) {
             set.remove(name);
         }

@@ -4,6 +4,7 @@ use crate::run::content::Content;
 use crate::run::event::{Outcome, Reversibility};
 use crate::run::moment::{Moment, Rewindable};
 use crate::run::status::WaitKind;
+use crate::run::text::Text;
 use serde::{Deserialize, Serialize};
 
 /// How far a step is.
@@ -59,19 +60,19 @@ pub struct Step {
     /// How far it is.
     pub status: StepStatus,
     /// `command`, `task`, `timer`, `approval`, or what the source calls it.
-    pub kind: String,
+    pub kind: Text,
     /// For people; may be empty.
-    pub label: String,
+    pub label: Text,
     /// The name that an imported run's source has for it.
-    pub source_id: Option<String>,
+    pub source_id: Option<Text>,
     /// What is to be done.
     pub request: Content,
     /// Its digest.
-    pub request_digest: Option<String>,
+    pub request_digest: Option<Text>,
     /// How often it may happen.
     pub reversibility: Reversibility,
     /// Digest of the approved subject, for what needed an approval.
-    pub requires: Option<String>,
+    pub requires: Option<Text>,
     /// When a timer ends, in nanoseconds since 1970.
     pub due_ns: Option<i64>,
     /// When it was requested.
@@ -83,7 +84,7 @@ pub struct Step {
     /// What came of it.
     pub result: Content,
     /// What went wrong, or why it was given up.
-    pub error: Option<String>,
+    pub error: Option<Text>,
 }
 
 /// How a step ended.
@@ -91,7 +92,7 @@ pub struct Step {
 pub(super) struct StepEnd {
     pub(super) status: StepStatus,
     pub(super) result: Content,
-    pub(super) error: Option<String>,
+    pub(super) error: Option<Text>,
 }
 
 impl Step {

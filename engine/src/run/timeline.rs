@@ -66,7 +66,7 @@ impl Fold for Timelines {
             time_ns: event.time_ns,
             given_up: false,
             kind: change.kind().to_owned(),
-            actor: actor.clone(),
+            actor: actor.to_string(),
             subject: event.data.subject().to_owned(),
             summary: event.data.summary(),
         });

@@ -1,5 +1,6 @@
 //! What a run has used: tokens and money.
 
+use crate::run::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -57,21 +58,17 @@ pub struct Spent {
     /// All of it.
     pub total: Usage,
     /// By step, where it is known what for.
-    pub steps: BTreeMap<String, Usage>,
+    pub steps: BTreeMap<Text, Usage>,
     /// By model, where it is known by which.
-    pub models: BTreeMap<String, Usage>,
+    pub models: BTreeMap<Text, Usage>,
 }
 
 impl Spent {
-    pub(super) fn add(&mut self, step: Option<&str>, model: Option<&str>, usage: &Usage) {
+    pub(super) fn add(&mut self, step: Option<&Text>, model: Option<&Text>, usage: &Usage) {
         self.total.add(usage);
         for (map, name) in [(&mut self.steps, step), (&mut self.models, model)] {
-            let Some(name) = name else { continue };
-            match map.get_mut(name) {
-                Some(sum) => sum.add(usage),
-                None => {
-                    map.insert(name.to_owned(), *usage);
-                }
+            if let Some(name) = name {
+                map.entry(name.clone()).or_default().add(usage);
             }
         }
     }
@@ -85,8 +82,8 @@ mod tests {
     fn sums_are_exact_and_never_run_over() {
         let mut spent = Spent::default();
         let usage = Usage { nano_usd: u64::MAX - 1, output_tokens: 3, ..Usage::default() };
-        spent.add(Some("a"), None, &usage);
-        spent.add(Some("a"), Some("m"), &Usage { nano_usd: 2, output_tokens: 4, ..Usage::default() });
+        spent.add(Some(&"a".into()), None, &usage);
+        spent.add(Some(&"a".into()), Some(&"m".into()), &Usage { nano_usd: 2, output_tokens: 4, ..Usage::default() });
         assert_eq!((spent.total.nano_usd, spent.total.output_tokens), (u64::MAX, 7));
         assert_eq!((spent.steps["a"].output_tokens, spent.models["m"].output_tokens), (7, 4));
         assert!(Usage::default().is_nothing() && !usage.is_nothing());

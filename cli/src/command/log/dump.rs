@@ -8,9 +8,10 @@ use clap::Args;
 use regex::{Regex, RegexBuilder};
 use serde_json::value::RawValue;
 use taffrail::expr::Expression;
+use taffrail::fold::{Losses, Pass as _};
 use taffrail::position::{Position, PositionRange};
 use taffrail::storage::Storage;
-use taffrail::{Codec, Follow, Kind, Query, Reader, Record, Seq};
+use taffrail::{Codec, EventOrLoss, Follow, Kind, Query, Reader, Record, Seq};
 
 use crate::codes;
 use crate::command::Context;
@@ -20,6 +21,7 @@ use crate::event_table::EventTable;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::line::{Line, Tone};
+use crate::losses;
 use crate::output::{Format, Output};
 use crate::payloads::Payloads;
 use crate::problem::{Failure, Problem};
@@ -84,7 +86,8 @@ impl Dump {
     /// Shows the events.
     ///
     /// # Errors
-    /// T0141, T0146, T0148 for names that lead nowhere; T0120, T02 for what is not understood; T03 for damage.
+    /// T0141, T0146, T0148 for names that lead nowhere; T0120, T02 for what is not understood. What can not be read is
+    /// passed over and told, and ends with 4.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         let condition = self.condition()?;
         let asks = |condition: &Expression| EventReport::OF_PAYLOAD.iter().any(|member| condition.mentions(member));
@@ -101,11 +104,11 @@ impl Dump {
         // What was read stands before what went wrong.
         sink.finish()?;
         let shown = sink.shown;
-        reading?;
+        let damage = reading?;
         if interrupt::is_requested() {
             return Ok(Exit::Interrupted);
         }
-        Ok(if shown == 0 && self.filters() { Exit::Differs } else { Exit::Clean })
+        Ok(damage.combine(if shown == 0 && self.filters() { Exit::Differs } else { Exit::Clean }))
     }
 
     fn filters(&self) -> bool {
@@ -199,17 +202,28 @@ fn unknown_type(wanted: &str, known: &[(String, Vec<String>)]) -> Failure {
         .into()
 }
 
-fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), Failure> {
+fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<Exit, Failure> {
     let mut events = reader.events(query).map_err(|error| sink.store.problem(&error))?;
+    let mut losses = Losses::default();
     while !sink.is_full() && !interrupt::is_requested() {
-        let next = events.next().map_err(|error| sink.store.problem(&error))?;
-        let Some(record) = next else { break };
-        sink.take(reader, &record)?;
+        match events.next_or_loss().map_err(|error| sink.store.problem(&error))? {
+            None => break,
+            Some(EventOrLoss::Event(record)) => sink.take(reader, &record)?,
+            Some(EventOrLoss::Loss(loss)) => {
+                // Told where it was met, between what stands before and behind it.
+                sink.show()?;
+                losses::tell_one(&loss, sink.store, sink.output);
+                losses.lose(&loss).map_err(|error| sink.store.problem(&error))?;
+            }
+        }
     }
-    Ok(())
+    if sink.output.format().is_json() {
+        losses::tell_programs(&losses, sink.store, sink.output);
+    }
+    Ok(if losses.count > 0 { Exit::Damage } else { Exit::Clean })
 }
 
-fn follow(reader: Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), Failure> {
+fn follow(reader: Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<Exit, Failure> {
     let store = sink.store;
     let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
     // Names and schemas are looked up in a reader of their own, since the events of the other one borrow it.
@@ -232,7 +246,7 @@ fn follow(reader: Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<(), F
             }
         }
     }
-    Ok(())
+    Ok(Exit::Clean)
 }
 
 /// Where events go.

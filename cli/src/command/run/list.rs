@@ -2,12 +2,13 @@
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use taffrail::run::{RunOverview, Status, WaitKind, overview};
+use taffrail::run::{Overview, RunOverview, Status, WaitKind, overview};
 
 use super::waits;
 use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
+use crate::losses;
 use crate::output::{Format, Output};
 use crate::problem::Failure;
 use crate::store::Store;
@@ -111,7 +112,8 @@ impl List {
         context.output.require("run list", &Format::TEXT)?;
         let store = Store::locate(context)?;
         let reader = store.reader()?;
-        let mut runs = overview(&reader).map_err(|error| store.problem(&error))?;
+        let Overview { mut runs, losses } = overview(&reader).map_err(|error| store.problem(&error))?;
+        let damage = losses::tell(&losses, &store, context.output);
         let all = runs.len();
         if let Some(waiting) = self.waiting {
             runs.iter_mut().for_each(|run| run.waiting.retain(|wait| waiting.covers(wait.kind)));
@@ -123,7 +125,7 @@ impl List {
         let surplus = self.count.map_or(0, |count| runs.len().saturating_sub(count));
         runs.drain(..surplus);
         let filtered = self.waiting.is_some() || !wanted.is_empty();
-        let exit = if runs.is_empty() && filtered { Exit::Differs } else { Exit::Clean };
+        let exit = damage.combine(if runs.is_empty() && filtered { Exit::Differs } else { Exit::Clean });
         if context.output.format().is_json() {
             context.output.json(&Report { schema: "taffrail.runs/1", runs: &runs })?;
         } else if runs.is_empty() {

@@ -8,6 +8,7 @@ use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
+use crate::losses;
 use crate::output::{Format, Output};
 use crate::problem::Failure;
 use crate::store::Store;
@@ -50,7 +51,7 @@ impl Show {
             Format::Human => print(&report, self.all, &store, context.output)?,
             _ => context.output.json(&report)?,
         }
-        Ok(Exit::Clean)
+        Ok(losses::tell(&report.losses, &store, context.output))
     }
 }
 

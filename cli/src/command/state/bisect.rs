@@ -19,6 +19,7 @@ use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
+use crate::losses;
 use crate::output::Format;
 use crate::problem::{Failure, Problem};
 use crate::store::Store;
@@ -116,6 +117,7 @@ impl Bisect {
             }
             Stop::Engine(error) => subject.problem(&error),
         })?;
+        let exit = losses::tell(&history.losses(), &subject.store, context.output);
         let first_bad = CauseReport::new(&found.first_bad, &subject);
         if context.output.format().is_json() {
             context.output.json(&Report {
@@ -128,7 +130,7 @@ impl Bisect {
                 skipped: found.skipped.iter().map(|seq| seq.get()).collect(),
                 probes: found.probes,
             })?;
-            return Ok(Exit::Clean);
+            return Ok(exit);
         }
         let line = Line::new().plain("first bad: ").tone(Tone::Bad, &first_bad.human());
         context.output.line(line.plain(&format!("  {}  {}", first_bad.time(), subject.title())))?;
@@ -142,7 +144,7 @@ impl Bisect {
         context
             .output
             .line(Line::new().tone(Tone::Hint, "look").plain(&format!(": {}", subject.store.command(&words))))?;
-        Ok(Exit::Clean)
+        Ok(exit)
     }
 }
 

@@ -11,6 +11,7 @@ use super::show::no_such_path;
 use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
+use crate::losses;
 use crate::output::Format;
 use crate::problem::Failure;
 use crate::store::Store;
@@ -58,6 +59,7 @@ impl Blame {
         let to = subject.seq(self.at.as_ref())?;
         let history = History::<F>::of(&subject.reader, subject.run);
         let changes = history.blame(path, to).map_err(|error| subject.problem(&error))?;
+        let exit = losses::tell(&history.losses(), &subject.store, context.output);
         if changes.is_empty() {
             let loaded = subject.reader.state::<F>(subject.run, Some(to.next()), Start::Snapshot);
             let state = state_json(&loaded.map_err(|error| subject.problem(&error))?.standing.state);
@@ -77,11 +79,11 @@ impl Blame {
                 path,
                 changes: &changes,
             })?;
-            return Ok(Exit::Clean);
+            return Ok(exit);
         }
         if changes.is_empty() {
             context.output.note("no event changed it: it is as every run begins");
-            return Ok(Exit::Clean);
+            return Ok(exit);
         }
         let mut table = Table::new(&[
             ("SEQ", Align::Right),
@@ -102,6 +104,6 @@ impl Blame {
             ]);
         }
         context.output.lines(table.lines())?;
-        Ok(Exit::Clean)
+        Ok(exit)
     }
 }

@@ -12,6 +12,7 @@ use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
+use crate::losses;
 use crate::output::{Format, Output};
 use crate::problem::Failure;
 use crate::store::Store;
@@ -56,6 +57,7 @@ impl Diff {
         let (early, late) = (from.min(to), from.max(to));
         let history = History::<F>::of(&subject.reader, subject.run);
         let (changes, events) = history.difference(Some(early), late).map_err(|error| subject.problem(&error))?;
+        let exit = losses::tell(&history.losses(), &subject.store, context.output);
         let changes: Vec<ChangeReport> = changes
             .into_iter()
             .map(|mut caused| {
@@ -80,7 +82,7 @@ impl Diff {
                 changes: &changes,
             })?;
         }
-        Ok(if changes.is_empty() { Exit::Clean } else { Exit::Differs })
+        Ok(if changes.is_empty() { exit } else { exit.combine(Exit::Differs) })
     }
 }
 

@@ -6,13 +6,14 @@ use serde_json::Value;
 use taffrail::fold::{Start, state_json, value_at};
 use taffrail::nearest::nearest;
 use taffrail::position::Position;
-use taffrail::{Fold, Seq};
+use taffrail::{Fold, Seq, SeqRange};
 
 use crate::codes;
 use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
+use crate::losses;
 use crate::output::{Format, Output};
 use crate::problem::{Failure, Problem};
 use crate::store::Store;
@@ -54,8 +55,12 @@ struct Report<'shown> {
     digest: String,
     /// Events that should be there and are not.
     missing: u64,
+    /// Events that can not be read, as a range, and of which nobody can tell whether they are of the run; null for none.
+    doubt: Option<SeqRange>,
     /// The snapshot that the fold began at; null for the first event.
     snapshot: Option<u64>,
+    /// Events up to that snapshot that are absent from the log: the state does not lack what they did.
+    absent: u64,
     /// Where in the state the value is; empty for all of it.
     path: &'shown str,
     state: &'shown Value,
@@ -74,8 +79,9 @@ impl Show {
         let loaded =
             subject.reader.state::<F>(subject.run, Some(until), start).map_err(|error| subject.problem(&error))?;
         for finding in &loaded.findings {
-            context.output.warning(&format!("{}: {}", finding.file, finding.why));
+            context.output.warning(&format!("{}: {}: {}", finding.file, finding.code, finding.why));
         }
+        let exit = losses::tell(&loaded.losses, &subject.store, context.output);
         let standing = &loaded.standing;
         let all = state_json(&standing.state);
         let path = self.path.as_deref().unwrap_or_default();
@@ -92,7 +98,9 @@ impl Show {
             events: standing.events,
             digest: standing.digest().map_err(|error| subject.problem(&error))?.to_string(),
             missing,
-            snapshot: loaded.snapshot.map(Seq::get),
+            doubt: standing.doubt,
+            snapshot: loaded.snapshot.map(|snapshot| snapshot.seq.get()),
+            absent: loaded.snapshot.map_or(0, |snapshot| snapshot.absent),
             path,
             state: value,
         };
@@ -100,7 +108,7 @@ impl Show {
             Format::Human => print(&report, &subject, context.global.verbose > 0, context.output)?,
             _ => context.output.json(&report)?,
         }
-        Ok(Exit::Clean)
+        Ok(exit)
     }
 }
 
@@ -117,6 +125,15 @@ fn print(report: &Report<'_>, subject: &Subject, verbose: bool, output: &mut Out
         let missing = human::count(report.missing, "missing event");
         let text = format!(": the state lacks what {missing} did");
         output.line(Line::new().tone(Tone::Bad, "INCOMPLETE").plain(&text))?;
+    }
+    if let Some(SeqRange { first, last }) = report.doubt {
+        let text = format!(": seq {first} to {last} can not be read, and may be of {}", subject.title());
+        output.line(Line::new().tone(Tone::Bad, "IN DOUBT").plain(&text))?;
+    }
+    if report.absent > 0 {
+        let absent = human::count(report.absent, "event");
+        output
+            .note(format!("{absent} before the snapshot are absent from the log; the snapshot has seen them").as_str());
     }
     output.line("")?;
     let mut rows = Vec::new();

@@ -118,9 +118,11 @@ fn what_lies_before_snapshots_goes_and_every_state_stays() {
     journal.close().unwrap();
     let (sums, runs) = (states::<Sum>(&reader(&storage)), states::<Runs>(&reader(&storage)));
     let listed = || {
-        let mut listed = overview(&reader(&storage)).unwrap();
+        let mut listed = overview(&reader(&storage)).unwrap().runs;
         // Of a run that is not of the run schema, the events that are there are counted.
         listed.iter_mut().filter(|run| run.status.is_none()).for_each(|run| run.events = 0);
+        // That the state begins at a snapshot now is told.
+        listed.iter_mut().for_each(|run| run.snapshot = None);
         listed
     };
     let listed_before = listed();

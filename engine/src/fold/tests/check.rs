@@ -1,6 +1,6 @@
 //! D1: divergence is found, classed, and named as closely as it can be.
 
-use super::{AllJobs, Job, Jobs, Tally, nightly, open, queued, read, store};
+use super::{AllJobs, Job, Jobs, Tally, nightly, open, queued, read, rewrite, store};
 use crate::fold::{
     Cause, CheckOptions, History, Judgement, Place, Recorded, Start, States, check, check_with, each_state,
 };
@@ -154,11 +154,17 @@ fn fold_a_snapshot_that_lies_is_told_from_a_fold_that_changed() {
     let storage = checkpointed::<Jobs>(0..4);
     let journal = open(&storage);
     let run = journal.run("nightly").unwrap();
-    let mut standing = run.standing::<Jobs>(Start::Origin).unwrap().standing;
-    standing.state.open = 77;
+    let made = run.snapshot::<Jobs>().unwrap();
+    rewrite(&storage, &made.file, |bytes| {
+        let (head, state) = crate::fold::snapshot::decode(bytes).unwrap();
+        let mut lying: super::Tally = crate::fold::codec::decode_state(state).unwrap();
+        lying.open = 77;
+        let state = crate::fold::canonical_bytes(&lying).unwrap();
+        let digest = crate::StateDigest::of_bytes(&state);
+        let head = crate::fold::SnapshotHead { digest, state_len_bytes: state.len() as u64, ..head };
+        *bytes = crate::fold::snapshot::encode(&head, &state);
+    });
     let reader = read(&storage);
-    let snapshots = crate::Snapshots::of(&reader).unwrap();
-    snapshots.create(&reader, Some(run.number()), &standing).unwrap();
     let options = CheckOptions { snapshots: true, ..CheckOptions::default() };
     let report = check_with::<Jobs>(&reader, &options).unwrap();
     let divergence = report.divergences().next().unwrap();

@@ -2,13 +2,14 @@
 
 mod check;
 mod codec;
+mod damage;
 mod examples;
 mod properties;
 mod schema;
 mod snapshots;
 mod typed;
 
-use crate::storage::{Memory, Storage};
+use crate::storage::{Memory, OpenMode, Storage, read_full_at, write_all_at};
 use crate::{Event, Expect, Fold, Journal, Reader, Recorded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -116,4 +117,14 @@ pub(super) fn nightly(jobs: i32) -> Arc<Memory> {
     }
     journal.close().unwrap();
     storage
+}
+
+/// Puts other bytes in a file's place.
+pub(super) fn rewrite(storage: &Memory, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    let open = storage.open(file, OpenMode::Read).unwrap();
+    let mut bytes = vec![0; usize::try_from(open.len_bytes().unwrap()).unwrap()];
+    read_full_at(&*open, 0, &mut bytes).unwrap();
+    change(&mut bytes);
+    storage.remove(file).unwrap();
+    write_all_at(&*storage.open(file, OpenMode::CreateNew).unwrap(), 0, &bytes).unwrap();
 }

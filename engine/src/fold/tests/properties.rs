@@ -110,6 +110,28 @@ proptest! {
     }
 
     #[test]
+    fn fold_any_number_of_threads_gives_the_same_bytes(steps in steps(), threads in 1_usize..5) {
+        let storage = write(&steps);
+        let reader = read(&storage);
+        let alone: BTreeMap<Option<Seq>, Vec<u8>> = folded(&reader)
+            .into_iter()
+            .map(|(run, standing)| (run, crate::fold::canonical_bytes(&standing.state).unwrap()))
+            .collect();
+        // Each thread folds the runs that fall to it, over one reader, and all of them at the same time.
+        let work = |place: usize| {
+            let runs = alone.keys().copied().skip(place).step_by(threads);
+            let states = runs.map(|run| (run, reader.state::<Jobs>(run, None, Start::Snapshot).unwrap().standing));
+            states.map(|(run, it)| (run, crate::fold::canonical_bytes(&it.state).unwrap())).collect::<Vec<_>>()
+        };
+        let together: BTreeMap<_, _> = std::thread::scope(|scope| {
+            let work = &work;
+            let handles: Vec<_> = (0..threads).map(|place| scope.spawn(move || work(place))).collect();
+            handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
+        });
+        prop_assert_eq!(together, alone);
+    }
+
+    #[test]
     fn fold_runs_do_not_influence_each_other_and_hints_nobody(steps in steps()) {
         let alone: Vec<Step> = steps.iter().filter(|step| step.run == steps[0].run).cloned().collect();
         let quiet: Vec<Step> = steps.iter().cloned().map(|step| Step { hint: false, checkpoint: false, ..step }).collect();
@@ -151,5 +173,5 @@ fn fold_missing_events_make_a_state_incomplete_and_keep_it_from_being_compared()
     assert_eq!(standing.missing.len(), 1);
     assert_eq!(standing.missing[0].to_string(), "2 events are missing between seq 5 and seq 8");
     let snapshots = Snapshots::of(&reader).unwrap();
-    assert_eq!(snapshots.create(&reader, Some(run), &standing).unwrap_err().code(), "T0512");
+    assert_eq!(snapshots.create(&open(&storage), Some(run), &standing).unwrap_err().code(), "T0512");
 }

@@ -32,8 +32,9 @@ impl Going {
     }
 }
 
-/// Kinds that tell of the log itself: runs, types, what operators and recoveries did.
+/// Kinds that tell of the log itself: runs, types, what operators and recoveries did; and checkpoints, which vouch for the
+/// snapshots that make up for what goes.
 pub(crate) fn stays_always(kind: Kind) -> bool {
-    !kind.takes_seq()
-        || matches!(kind, Kind::RUN_OPENED | Kind::TYPE_REGISTERED | Kind::OPERATOR_ACTION | Kind::RECOVERED)
+    let tells = [Kind::RUN_OPENED, Kind::TYPE_REGISTERED, Kind::CHECKPOINT, Kind::OPERATOR_ACTION, Kind::RECOVERED];
+    !kind.takes_seq() || tells.contains(&kind)
 }

@@ -77,7 +77,7 @@ fn a_fork_begins_with_its_parents_state_and_neither_touches_the_other() {
             let run = reader.find_run(name).unwrap().run;
             assert_eq!(folding.standing(Some(run)).unwrap().state, standing(&reader, name).state, "{name}");
         }
-        let lines = overview(&reader).unwrap();
+        let lines = overview(&reader).unwrap().runs;
         let told: Vec<_> = lines.iter().map(|line| (line.events, line.findings, line.waiting.len())).collect();
         assert_eq!(told, [(6, 0, 2), (3, 0, 0), (1, 0, 0)]);
         drop(storage);

@@ -109,7 +109,7 @@ fn events_before_the_creation_count_and_are_told_once() {
 fn an_effect_ends_once_and_only_if_it_was_requested() {
     let state = all([created(), requested("a", "timer", Reversibility::Pure)]);
     let ends = || {
-        let (step, reason) = ("a".to_owned(), String::new());
+        let (step, reason): (crate::run::Text, String) = ("a".into(), String::new());
         let mut ends = vec![
             Change::EffectCancelled { step: step.clone(), reason: reason.clone() },
             Change::EffectAbandoned { step, reason },

@@ -32,13 +32,13 @@ pub(super) fn created() -> Change {
 }
 
 pub(super) fn requested(step: &str, kind: &str, reversibility: Reversibility) -> Change {
-    let (step, kind) = (step.to_owned(), kind.to_owned());
+    let (step, kind) = (step.into(), kind.into());
     Change::EffectRequested(EffectRequest { step, kind, reversibility, ..EffectRequest::default() })
 }
 
 /// A request that needs an approval of this subject.
 pub(super) fn requires(step: &str, subject: &str) -> Change {
-    let (step, requires) = (step.to_owned(), Some(subject.to_owned()));
+    let (step, requires) = (step.into(), Some(subject.into()));
     Change::EffectRequested(EffectRequest { step, requires, kind: "command".into(), ..EffectRequest::default() })
 }
 
@@ -49,7 +49,7 @@ pub(super) fn resolved(step: &str, outcome: Outcome) -> Change {
 
 pub(super) fn asked(step: &str, subject: &str, need: u32) -> Change {
     let policy = Policy { name: "people".into(), need, ..Policy::default() };
-    let (step, subject_digest) = (step.to_owned(), subject.to_owned());
+    let (step, subject_digest) = (step.into(), subject.into());
     Change::ApprovalAsked(ApprovalRequest { step, subject_digest, policy, ..ApprovalRequest::default() })
 }
 

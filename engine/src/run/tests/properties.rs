@@ -30,7 +30,7 @@ fn draw(state: &RunState, (what, name, kind, more): Draw) -> Change {
     let step = pick(&["a", "b", "c", "a#2", "b#2", ""], name);
     let subject = pick(&["s1", "s2", "s3", "s4"], more);
     let asked_step = state.approvals.keys().nth(usize::from(name) % state.approvals.len().max(1)).cloned();
-    let asked_step = asked_step.unwrap_or_else(|| step.to_owned());
+    let asked_step = asked_step.unwrap_or_else(|| step.into());
     let own_subject = state.approvals.get(&asked_step).map_or(subject, |approval| approval.subject_digest.as_str());
     let subject = if kind.is_multiple_of(8) { subject } else { own_subject };
     let reversibility = pick(&REVERSIBILITIES, more);
