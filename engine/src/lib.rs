@@ -7,6 +7,7 @@
 extern crate self as taffrail;
 
 pub mod blob;
+pub mod bundle;
 pub mod compact;
 pub mod config;
 mod error;
@@ -23,6 +24,7 @@ mod log;
 pub mod nearest;
 pub mod plan;
 pub mod position;
+pub mod redact;
 pub mod run;
 pub mod storage;
 mod sync;

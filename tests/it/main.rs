@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod bundles;
 mod command_line;
 mod console;
 mod crashes;
@@ -25,5 +26,6 @@ mod mounts;
 mod processes;
 mod reading_only;
 mod readme;
+mod redaction;
 mod repair;
 mod states;

@@ -36,7 +36,7 @@ impl Command {
     /// What ended it early. An answer such as "damage" is no error but an [`Exit`].
     pub fn run<F: Fold>(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         match self {
-            Self::Log(log) => log.run(context),
+            Self::Log(log) => log.run::<F>(context),
             Self::Run(run) => run.run(context),
             Self::State(state) => state.run::<F>(context),
             Self::Replay(replay) => replay.run::<F>(context),

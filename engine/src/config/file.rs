@@ -58,7 +58,8 @@ impl StoreConfig {
             self.segment_size_bytes.map(|size| format!("segment_size = \"{}\"\n", super::format_byte_size(size))),
             self.lock_timeout.map(|timeout| format!("lock_timeout = \"{}\"\n", super::format_duration(timeout))),
         ];
-        lines.into_iter().flatten().collect()
+        let lines: String = lines.into_iter().flatten().collect();
+        lines + &self.redaction.as_ref().map_or_else(String::new, super::RedactionConfig::to_toml)
     }
 }
 
@@ -78,6 +79,7 @@ mod tests {
             sync: Some(SyncPolicy::Interval(Duration::from_millis(50))),
             segment_size_bytes: Some(1 << 20),
             lock_timeout: Some(Duration::from_secs(90)),
+            redaction: None,
         };
         assert_eq!(config.to_toml(), "sync = \"interval:50ms\"\nsegment_size = \"1MiB\"\nlock_timeout = \"90s\"\n");
         storage.create_dir("").expect("the root");

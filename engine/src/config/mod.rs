@@ -4,6 +4,11 @@
 //! sync = "always"          # or "never", or "interval:50ms"
 //! segment_size = "64MiB"   # from 64KiB to 1GiB
 //! lock_timeout = "5s"      # from 0ms to 1h
+//!
+//! [redaction]              # what never reaches the log
+//! fields = ["data.password"]
+//! secrets = ["GITHUB_TOKEN"]           # variables of the environment
+//! patterns = { aws = "AKIA[0-9A-Z]{16}" }
 //! ```
 //!
 //! A setting that is not in the file is decided elsewhere: flag, then environment, then this file, then the user's own
@@ -12,6 +17,7 @@
 
 mod error;
 mod file;
+mod redaction;
 mod setting;
 #[cfg(test)]
 mod tests;
@@ -20,6 +26,7 @@ mod units;
 pub use crate::log::SyncPolicy;
 pub use error::{ConfigError, ConfigErrorKind};
 pub use file::{CONFIG_FILE_NAME, ReadError};
+pub use redaction::RedactionConfig;
 pub use setting::{Setting, Source};
 pub use units::{UnitError, format_byte_size, format_duration, parse_byte_size, parse_duration};
 
@@ -42,7 +49,7 @@ pub const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// Longest interval between syncs.
 pub const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
-const KEYS: [&str; 3] = ["lock_timeout", "segment_size", "sync"];
+const KEYS: [&str; 4] = ["lock_timeout", "redaction", "segment_size", "sync"];
 
 impl FromStr for SyncPolicy {
     type Err = UnitError;
@@ -82,6 +89,8 @@ pub struct StoreConfig {
     pub segment_size_bytes: Option<u64>,
     /// `lock_timeout`; at most [`LOCK_TIMEOUT_MAX`].
     pub lock_timeout: Option<Duration>,
+    /// `[redaction]`
+    pub redaction: Option<RedactionConfig>,
 }
 
 impl StoreConfig {
@@ -114,6 +123,17 @@ impl StoreConfig {
                 }
                 "lock_timeout" => {
                     config.lock_timeout = Some(string(value).and_then(parse_lock_timeout).map_err(invalid)?);
+                }
+                "redaction" => {
+                    let read = RedactionConfig::read(value).map_err(|error| match error {
+                        redaction::Wrong::Value(span, key, error) => {
+                            located(span, ConfigErrorKind::Value { key, error })
+                        }
+                        redaction::Wrong::Key(span, key) => {
+                            located(span, ConfigErrorKind::unknown(&key, false, &redaction::KEYS))
+                        }
+                    });
+                    config.redaction = Some(read?);
                 }
                 _ => {
                     return Err(located(key.span(), ConfigErrorKind::unknown(name, value.get_ref().is_table(), &KEYS)));

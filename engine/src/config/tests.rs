@@ -18,6 +18,7 @@ fn a_full_file_and_an_empty_one_read() {
         sync: Some(SyncPolicy::Interval(Duration::from_millis(50))),
         segment_size_bytes: Some(64 << 20),
         lock_timeout: Some(Duration::from_secs(5)),
+        redaction: None,
     };
     assert_eq!(StoreConfig::parse(text), Ok(expected));
     for (text, policy) in [("always", SyncPolicy::Always), ("never", SyncPolicy::Never)] {
@@ -41,12 +42,18 @@ fn errors_name_line_column_and_what_was_expected() {
             b"\n\n  segmentsize = \"1MiB\"",
             "line 3, column 3: unknown key \"segmentsize\"; did you mean \"segment_size\"?",
         ),
-        (b"colour = 1", "line 1, column 1: unknown key \"colour\"; known keys: lock_timeout, segment_size, sync"),
+        (
+            b"colour = 1",
+            "line 1, column 1: unknown key \"colour\"; known keys: lock_timeout, redaction, segment_size, sync",
+        ),
         (
             b"sync = \"never\"\n[retention]\nkeep = \"7d\"\n",
-            "line 2, column 2: unknown table \"retention\"; known keys: lock_timeout, segment_size, sync",
+            "line 2, column 2: unknown table \"retention\"; did you mean \"redaction\"?",
         ),
-        (b"zzz = 1\naaa = 1", "line 1, column 1: unknown key \"zzz\"; known keys: lock_timeout, segment_size, sync"),
+        (
+            b"zzz = 1\naaa = 1",
+            "line 1, column 1: unknown key \"zzz\"; known keys: lock_timeout, redaction, segment_size, sync",
+        ),
         (b"sync = \"sometimes\"", &format!("line 1, column 8: {sync} \"sometimes\"")),
         (b"sync = \"interval:\"", &format!("line 1, column 8: {sync} \"interval:\"")),
         (b"sync = \"interval:0ms\"", &format!("line 1, column 8: {sync} \"interval:0ms\"")),

@@ -50,7 +50,7 @@ impl Journal {
     /// `Poisoned` or `Io` where the write or the sync failed (then it is unknown whether the batch will be there).
     pub fn append(&self, batch: Batch) -> std::result::Result<Appended, AppendError> {
         if self.options.exclusive && self.options.sync != SyncPolicy::Always {
-            return self.append_buffered(batch);
+            return self.append_buffered(self.redacted(batch));
         }
         self.submit(batch).wait()
     }
@@ -58,7 +58,15 @@ impl Journal {
     /// Puts a batch into the queue and returns a ticket. The batch is appended when somebody waits: for this ticket, for
     /// another one, or in [`Journal::append`].
     pub fn submit(&self, batch: Batch) -> Ticket<'_> {
-        Ticket::new(self, self.group.push(batch))
+        Ticket::new(self, self.group.push(self.redacted(batch)))
+    }
+
+    /// The batch without what must not be written.
+    fn redacted(&self, mut batch: Batch) -> Batch {
+        if let Some(redactor) = &self.options.redactor {
+            batch.redact(redactor);
+        }
+        batch
     }
 
     fn append_buffered(&self, batch: Batch) -> std::result::Result<Appended, AppendError> {

@@ -234,6 +234,7 @@ impl OpenSegment {
             entry: self.entry(header.kind).cloned(),
             hint: header.flags.hint,
             more: header.flags.more,
+            redacted: header.redacted,
             payload,
             segment: self.number(),
             offset: seen.offset,

@@ -6,12 +6,14 @@ pub mod export;
 pub mod import;
 pub mod input;
 pub mod mark;
+pub mod redact;
 pub mod repair;
 mod repair_text;
 pub mod stat;
 pub mod verify;
 
 use clap::Subcommand;
+use taffrail::Fold;
 
 use super::Context;
 use crate::exit::Exit;
@@ -30,6 +32,8 @@ pub enum Log {
     Import(import::Import),
     /// Give the present position a name
     Mark(mark::Mark),
+    /// Take secrets out of events, for good: a plan first, then that plan and no other
+    Redact(redact::Redact),
     /// Count what the log holds, by type, run or segment
     Stat(stat::Stat),
     /// Take damage out of the log, and record what is absent: a plan first, then that plan and no other
@@ -43,13 +47,14 @@ impl Log {
     ///
     /// # Errors
     /// What the command says.
-    pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    pub fn run<F: Fold>(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         match self {
             Self::Append(append) => append.run(context),
             Self::Dump(dump) => dump.run(context),
             Self::Export(export) => export.run(context),
             Self::Import(import) => import.run(context),
             Self::Mark(mark) => mark.run(context),
+            Self::Redact(redact) => redact.run::<F>(context),
             Self::Stat(stat) => stat.run(context),
             Self::Repair(repair) => repair.run(context),
             Self::Verify(verify) => verify.run(context),

@@ -85,7 +85,7 @@ impl Init {
         {
             return Err(existing(path));
         }
-        let config = StoreConfig { sync: self.sync, segment_size_bytes: self.segment_size, lock_timeout: None };
+        let config = StoreConfig { sync: self.sync, segment_size_bytes: self.segment_size, ..StoreConfig::default() };
         let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..config.clone() };
         let settings = Settings::load(flags, &disk)?;
         let journal = settings.options().create(true).open_on(Arc::clone(&disk) as Arc<_>);
