@@ -46,15 +46,15 @@ pub(super) fn restore(
         done: 0,
         total: bundle.manifest().len_bytes(),
     };
-    let published = begin(&**storage)
-        .and_then(|()| restoring.prepare())
-        // Whoever comes after an interruption judges the tail anew.
-        .and_then(|()| lock.mark_held())
-        .and_then(|()| publish(&**storage));
-    if let Err(error) = published {
+    // Whoever comes after an interruption judges the tail anew.
+    let prepared = begin(&**storage).and_then(|()| restoring.prepare()).and_then(|()| lock.mark_held());
+    let published = match prepared {
+        Ok(()) => publish(&**storage).map_err(|error| (error, is_staged(&**storage))),
+        Err(error) => Err((error, true)),
+    };
+    if let Err((error, is_taken_back)) = published {
         // Behind the rename everything is there, and the next import brings it to its end.
-        if storage.entry(STAGED).is_ok_and(|staged| staged.is_some()) || Listing::read(&**storage)?.segments.is_empty()
-        {
+        if is_taken_back {
             restoring.roll_back();
         }
         return Err(error);
@@ -86,6 +86,11 @@ fn begin(storage: &dyn Storage) -> Result<()> {
     storage.sync_dir("").map_err(io)?;
     clear(storage, STAGED).map_err(io)?;
     ensure_dir(storage, STAGED)
+}
+
+/// Whether the segments are known not to be in their place yet.
+fn is_staged(storage: &dyn Storage) -> bool {
+    storage.entry(STAGED).is_ok_and(|staged| staged.is_some())
 }
 
 /// Removes the files of a directory, where there is one.
@@ -204,13 +209,19 @@ impl Restoring<'_> {
         self.storage.sync_dir(directory).map_err(io)
     }
 
-    /// Settings that the store has already stay.
+    /// Settings that the store has already stay. New ones get their name when they are whole: those that a crash had left
+    /// empty would be taken for the store's own by the next restore.
     fn config(&mut self, member: &Member) -> Result<()> {
         let entry = self.storage.entry(CONFIG_FILE_NAME);
-        if entry.map_err(|error| Error::io("cannot look at the settings", error))?.is_none() {
-            return self.file(member, CONFIG_FILE_NAME);
+        if entry.map_err(|error| Error::io("cannot look at the settings", error))?.is_some() {
+            self.report.notes.push("the store keeps the settings that it has".to_owned());
+            return Ok(());
         }
-        self.report.notes.push("the store keeps the settings that it has".to_owned());
+        let staged = format!("{STAGED}/{CONFIG_FILE_NAME}");
+        self.file(member, &staged)?;
+        let renamed = self.storage.rename(&staged, CONFIG_FILE_NAME);
+        renamed.map_err(|error| Error::io("cannot put the settings in their place", error))?;
+        self.written.push(CONFIG_FILE_NAME.to_owned());
         Ok(())
     }
 

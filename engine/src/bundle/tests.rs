@@ -519,7 +519,9 @@ fn a_restore_is_whole_or_not_at_all_whenever_the_power_goes() {
             assert!(restore(&cut), "{operation} {fault:?}");
             let storage: Arc<dyn Storage> = Arc::new(cut.process(3));
             assert_eq!(events(&storage), expected, "{operation} {fault:?}");
-            assert_eq!(bundle_bytes(&storage, None).0, bytes, "{operation} {fault:?}");
+            // A crash between the creation and the content of the settings had left an empty file, which the next restore took
+            // for the store's own: the bundle of that lacked them.
+            assert!(bundle_bytes(&storage, None).0 == bytes, "{operation} {fault:?}");
             assert!(
                 storage.entry("restoring").unwrap().is_none() && storage.entry("segments.restoring").unwrap().is_none()
             );
