@@ -1,6 +1,11 @@
 //! Progress of long work, on a terminal's standard error only.
 
+use std::ops::ControlFlow;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::interrupt;
+use crate::output::Output;
 
 /// A progress bar, or nothing where nobody watches.
 #[derive(Debug)]
@@ -34,6 +39,34 @@ impl Progress {
     #[must_use]
     pub fn is_shown(&self) -> bool {
         !self.bar.is_hidden()
+    }
+}
+
+/// Bars one after the other, for work that has parts.
+#[derive(Debug)]
+pub struct Bars<'output> {
+    output: &'output Output,
+    bar: Option<(&'static str, Progress)>,
+}
+
+impl<'output> Bars<'output> {
+    /// No bar yet.
+    #[must_use]
+    pub fn new(output: &'output Output) -> Self {
+        Self { output, bar: None }
+    }
+
+    /// Shows how far a part is. Breaks where somebody has asked for the end.
+    pub fn show(&mut self, what: &'static str, done: u64, total: u64) -> ControlFlow<()> {
+        if self.bar.as_ref().is_none_or(|(shown, _)| *shown != what) {
+            // The bar before is cleared first.
+            self.bar = None;
+            self.bar = Some((what, self.output.progress(what, total)));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.advance(done.saturating_sub(bar.done()));
+        }
+        if interrupt::is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

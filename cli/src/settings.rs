@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use taffrail::config::{
-    CONFIG_FILE_NAME, ReadError, RetentionConfig, Setting, Source, StoreConfig, SyncPolicy, UnitError,
+    CONFIG_FILE_NAME, ReadError, RedactionConfig, RetentionConfig, Setting, Source, StoreConfig, SyncPolicy, UnitError,
     format_byte_size, format_duration, parse_lock_timeout, parse_segment_size,
 };
+use taffrail::redact::Redactor;
 use taffrail::storage::Disk;
 use taffrail::{Journal, Options};
 
@@ -143,6 +144,7 @@ fn from_environment(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Store
         segment_size_bytes: parsed(SEGMENT_SIZE_VARIABLE, read(SEGMENT_SIZE_VARIABLE), parse_segment_size)?,
         lock_timeout: parsed(LOCK_TIMEOUT_VARIABLE, read(LOCK_TIMEOUT_VARIABLE), parse_lock_timeout)?,
         retention: None,
+        redaction: None,
     })
 }
 
@@ -159,6 +161,27 @@ fn parsed<T>(
             .with("variable", name)
             .into()
     })
+}
+
+/// What a store's settings keep out of its log, with the secrets of this process's environment. The user's own file adds to
+/// it: what either of them names is redacted.
+///
+/// # Errors
+/// As [`Settings::load`]; T0407 where a secret is too short.
+pub fn redactor(store: &Disk) -> Result<Redactor, Failure> {
+    let path = store.path().join(CONFIG_FILE_NAME);
+    let of_store = StoreConfig::read(store).map_err(|error| unreadable(&path, &error))?.redaction;
+    let of_user = match user_directory() {
+        Some(directory) => of_user(&directory.join(CONFIG_FILE_NAME))?.redaction,
+        None => None,
+    };
+    let mut all = RedactionConfig::default();
+    for config in [of_store, of_user].into_iter().flatten() {
+        all.fields.extend(config.fields);
+        all.patterns.extend(config.patterns);
+        all.secrets.extend(config.secrets);
+    }
+    all.redactor(&|name| std::env::var(name).ok()).map_err(|error| translate::engine(&path, &error).into())
 }
 
 #[cfg(test)]

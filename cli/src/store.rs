@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use taffrail::bundle::Bundle;
 use taffrail::config::StoreConfig;
 use taffrail::nearest::nearest;
 use taffrail::storage::{Disk, OpenMode, Storage, StorageFile};
@@ -11,9 +12,9 @@ use taffrail::{Error, Journal, Options, Reader};
 use crate::codes;
 use crate::command::Context;
 use crate::exit::Exit;
-use crate::locate::{StoreKind, StoreLocation, StoreSource, Surroundings, ThisMachine, locate};
+use crate::locate::{StoreKind, StoreLocation, StoreSource, Surroundings, ThisMachine, locate, locate_new};
 use crate::problem::{Failure, Problem};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::translate;
 use crate::usage::quoted;
 
@@ -22,8 +23,10 @@ use crate::usage::quoted;
 pub struct Store {
     /// Where, and who said so.
     pub location: StoreLocation,
-    /// Its directory; of a lone segment, the segment's.
+    /// Its directory; of a lone segment or a bundle, the one that the file is in.
     pub disk: Arc<Disk>,
+    /// The bundle, where it is one.
+    pub bundle: Option<Arc<Bundle>>,
 }
 
 impl Store {
@@ -40,7 +43,72 @@ impl Store {
             StoreKind::Segment | StoreKind::Bundle => location.path.parent().unwrap_or(Path::new(".")),
         };
         let disk = Arc::new(Disk::new(directory));
-        Ok(Self { location, disk })
+        let mut store = Self { location, disk, bundle: None };
+        if store.location.kind == StoreKind::Bundle {
+            store.bundle = Some(store.open_bundle()?);
+        }
+        Ok(store)
+    }
+
+    /// The store that a bundle is restored into: it need not be there yet, if it was named.
+    ///
+    /// # Errors
+    /// As [`Store::locate_directory`].
+    pub fn locate_or_new(context: &Context<'_>, command: &str) -> Result<Self, Failure> {
+        let surroundings = Surroundings::of_process().map_err(|error| translate::locate(&error))?;
+        let (path, source) = locate_new(context.global.store.as_deref(), &surroundings);
+        let is_missing = matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
+        if source == StoreSource::Discovery || !is_missing {
+            return Self::locate_directory(context, command);
+        }
+        let disk = Arc::new(Disk::new(&path));
+        Ok(Self { location: StoreLocation { path, kind: StoreKind::Directory, source }, disk, bundle: None })
+    }
+
+    /// Opens the file as a bundle.
+    fn open_bundle(&self) -> Result<Arc<Bundle>, Failure> {
+        let name = self.location.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let problem = |error: &Error| Failure::from(self.problem(error));
+        let begins_as_one = match self.disk.open(&name, OpenMode::Read) {
+            Ok(file) => Bundle::is_one(&*file).map_err(|error| problem(&error))?,
+            Err(error) => {
+                return Err(Problem::new(codes::T0309, Exit::Io, format!("cannot open the file: {error}"))
+                    .at(self.location.path.display().to_string())
+                    .hint("taffrail explain T0309")
+                    .into());
+            }
+        };
+        if !begins_as_one {
+            return Err(self.no_bundle());
+        }
+        let bundle = Bundle::open(Arc::clone(&self.disk) as Arc<_>, &name);
+        bundle.map(Arc::new).map_err(|error| problem(&error))
+    }
+
+    /// Where the store's files are: its directory, or the bundle.
+    #[must_use]
+    pub fn storage(&self) -> Arc<dyn Storage> {
+        match &self.bundle {
+            Some(bundle) => Arc::clone(bundle) as Arc<dyn Storage>,
+            None => Arc::clone(&self.disk) as Arc<dyn Storage>,
+        }
+    }
+
+    /// The store of a command that reads a whole one, be it a directory or a bundle.
+    ///
+    /// # Errors
+    /// As [`Store::locate`], and T0149 for a lone segment.
+    pub fn locate_whole(context: &Context<'_>, command: &str) -> Result<Self, Failure> {
+        let store = Self::locate(context)?;
+        if store.location.kind == StoreKind::Segment { Err(store.needs_directory(command)) } else { Ok(store) }
+    }
+
+    fn needs_directory(&self, command: &str) -> Failure {
+        let message = format!("`{command}` needs a store's directory, and this is a file");
+        Problem::new(codes::T0149, Exit::Usage, message)
+            .at(self.location.path.display().to_string())
+            .hint("taffrail explain T0149")
+            .into()
     }
 
     /// The store of a command that needs a whole one.
@@ -49,14 +117,7 @@ impl Store {
     /// As [`Store::locate`], and T0149.
     pub fn locate_directory(context: &Context<'_>, command: &str) -> Result<Self, Failure> {
         let store = Self::locate(context)?;
-        if store.location.kind == StoreKind::Directory {
-            return Ok(store);
-        }
-        let message = format!("`{command}` needs a store's directory, and this is a file");
-        Err(Problem::new(codes::T0149, Exit::Usage, message)
-            .at(store.location.path.display().to_string())
-            .hint("taffrail explain T0149")
-            .into())
+        if store.location.kind == StoreKind::Directory { Ok(store) } else { Err(store.needs_directory(command)) }
     }
 
     /// Opens the store for appending, by its settings.
@@ -74,26 +135,25 @@ impl Store {
     /// What the settings say.
     pub fn options(&self, context: &Context<'_>) -> Result<Options, Failure> {
         let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
-        Ok(Settings::load(flags, &self.disk)?.options())
+        let options = Settings::load(flags, &self.disk)?.options();
+        Ok(options.redact(Arc::new(settings::redactor(&self.disk)?)))
     }
 
-    /// Opens the store, or the lone segment, for reading.
+    /// Opens the store, the bundle, or the lone segment, for reading.
     ///
     /// # Errors
-    /// What the engine says; T0149 for a bundle.
+    /// What the engine says.
     pub fn reader(&self) -> Result<Reader, Failure> {
         let reader = match self.location.kind {
-            StoreKind::Directory => Reader::open_on(Arc::clone(&self.disk) as Arc<_>),
+            StoreKind::Directory | StoreKind::Bundle => Reader::open_on(self.storage()),
             StoreKind::Segment => Reader::lone(self.segment_file()?),
-            StoreKind::Bundle => return Err(self.no_bundle()),
         };
         reader.map_err(|error| self.problem(&error).into())
     }
 
     /// Says that the file is nothing that can be read here.
-    #[must_use]
-    pub fn no_bundle(&self) -> Failure {
-        let message = "this is neither a store's directory nor a segment file (*.seg)";
+    fn no_bundle(&self) -> Failure {
+        let message = "this is neither a store's directory, nor a segment file (*.seg), nor a bundle";
         Problem::new(codes::T0149, Exit::Usage, message)
             .at(self.location.path.display().to_string())
             .hint("taffrail explain T0149")

@@ -81,6 +81,9 @@ impl Error {
 
     /// A failed call to the machine, with the code for a full disk where it is one.
     pub(crate) fn io(what: impl fmt::Display, error: std::io::Error) -> Error {
+        if let Some(damage) = crate::bundle::as_damage(&error) {
+            return damage;
+        }
         let full = matches!(
             error.kind(),
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge

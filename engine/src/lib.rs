@@ -8,6 +8,7 @@ extern crate self as taffrail;
 
 pub mod bench;
 pub mod blob;
+pub mod bundle;
 pub mod compact;
 pub mod config;
 mod error;
@@ -24,6 +25,7 @@ mod log;
 pub mod nearest;
 pub mod plan;
 pub mod position;
+pub mod redact;
 pub mod run;
 pub mod storage;
 mod sync;

@@ -40,6 +40,8 @@ pub mod layout {
     pub const FLAG_MORE: u8 = 1 << 0;
     /// Flag: a hint, which a fold may skip without knowing its type.
     pub const FLAG_HINT: u8 = 1 << 1;
+    /// Flag: the payload is not the one that was appended; a redaction has replaced it.
+    pub const FLAG_REDACTED: u8 = 1 << 6;
     /// Flags that this format does not define and a reader must not pass over.
     pub const FLAGS_CRITICAL_UNKNOWN: u8 = 1 << 2 | 1 << 3 | 1 << 4;
     /// Flags that are always set.
@@ -98,6 +100,8 @@ pub struct Header {
     pub mask: u8,
     /// Flags.
     pub flags: Flags,
+    /// The payload is not the one that was appended: a redaction has replaced it.
+    pub redacted: bool,
 }
 
 impl Header {
@@ -208,6 +212,7 @@ impl<'a> RawHeader<'a> {
             kind: Kind::new(u16::from_le_bytes(field(bytes, layout::KIND)))?,
             mask: bytes[layout::MASK],
             flags: Flags { more: flags & layout::FLAG_MORE != 0, hint: flags & layout::FLAG_HINT != 0 },
+            redacted: flags & layout::FLAG_REDACTED != 0,
         };
         let lag_possible = u64::from(header.lag.get()) <= header.seq.get();
         let run_possible = match header.run {
@@ -330,9 +335,33 @@ pub fn encode_frame(
         kind: fields.kind,
         mask,
         flags: fields.flags,
+        redacted: false,
     };
     debug_assert!(RawHeader::new(&header).is_some_and(|raw| raw.check(key, offset) == Ok(written)), "written as read");
     Ok(written)
+}
+
+/// Appends a frame whose payload is not the one that the event was appended with, and says so in its flags.
+///
+/// # Errors
+/// As [`encode_frame`].
+///
+/// # Panics
+/// As [`encode_frame`].
+pub fn encode_redacted_frame(
+    buffer: &mut Vec<u8>,
+    key: &SegmentKey,
+    offset: u64,
+    fields: &FrameFields,
+    payload: &[u8],
+) -> Result<Header, usize> {
+    let start = buffer.len();
+    let written = encode_frame(buffer, key, offset, fields, payload)?;
+    if let Some(header) = buffer[start..].first_chunk_mut() {
+        header[layout::FLAGS] |= layout::FLAG_REDACTED;
+        reseal_frame(header, key, offset);
+    }
+    Ok(Header { redacted: true, ..written })
 }
 
 /// Binds a proven frame header to another offset of the same segment: every byte stays but those of its CRC.

@@ -32,7 +32,9 @@ pub use classify::{HeaderAt, TailEvidence, Verdict, classify};
 pub use defect::{Defect, DefectKind};
 pub use flip::{FlippedBit, likely_flipped_bit};
 pub use footer::{Footer, FooterBuilder, IndexEntry, RunEntry};
-pub use frame::{Flags, Frame, FrameFields, Header, RawHeader, encode_frame, padded_len, reseal_frame};
+pub use frame::{
+    Flags, Frame, FrameFields, Header, RawHeader, encode_frame, encode_redacted_frame, padded_len, reseal_frame,
+};
 pub use gaps::{GapRange, GapReason, Gaps};
 pub use kind::Kind;
 pub use mask::{apply_mask, find_mask};

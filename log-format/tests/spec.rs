@@ -87,18 +87,19 @@ fn the_kinds_and_the_flags_are_the_ones_of_the_code() {
     assert_eq!(kinds, expected);
     assert!(PAGE.contains(&format!("User types begin at {}:", Kind::FIRST_USER.get())));
 
-    use layout::frame::{FLAG_HINT, FLAG_MORE, FLAGS_CONSTANT, FLAGS_CRITICAL_UNKNOWN, MARK};
+    use layout::frame::{FLAG_HINT, FLAG_MORE, FLAG_REDACTED, FLAGS_CONSTANT, FLAGS_CRITICAL_UNKNOWN, MARK};
     let mut flags: BTreeMap<&str, u8> = BTreeMap::new();
     for row in table("table: flags") {
         *flags.entry(row[1]).or_default() |= 1 << number(row[0]);
     }
-    let free = !(FLAG_MORE | FLAG_HINT | FLAGS_CRITICAL_UNKNOWN | FLAGS_CONSTANT);
+    let all = FLAG_MORE | FLAG_HINT | FLAG_REDACTED | FLAGS_CRITICAL_UNKNOWN | FLAGS_CONSTANT;
+    assert_eq!(all, u8::MAX, "each bit has its meaning");
     let expected = [
         ("more", FLAG_MORE),
         ("hint", FLAG_HINT),
         ("critical", FLAGS_CRITICAL_UNKNOWN),
         ("constant", FLAGS_CONSTANT),
-        ("free", free),
+        ("redacted", FLAG_REDACTED),
     ];
     assert_eq!(flags, BTreeMap::from(expected));
     assert_eq!((table("table: flags").len(), MARK), (8, 0xA6));

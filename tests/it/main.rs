@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod beside_damage;
+mod bundles;
 mod command_line;
 mod compaction;
 mod console;
@@ -27,5 +28,6 @@ mod mounts;
 mod processes;
 mod reading_only;
 mod readme;
+mod redaction;
 mod repair;
 mod states;

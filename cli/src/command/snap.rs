@@ -124,7 +124,7 @@ impl Snap {
 impl List {
     fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         context.output.require("snap list", &Format::TEXT)?;
-        let store = Store::locate_directory(context, "snap list")?;
+        let store = Store::locate_whole(context, "snap list")?;
         let reader = store.reader()?;
         let run = match &self.run {
             Some(name) => Some(reader.find_run(name).map_err(|error| store.problem_of_run(name, &error))?.run),
@@ -214,7 +214,7 @@ impl Drop {
 }
 
 fn snapshots_of(store: &Store) -> Snapshots {
-    Snapshots::new(Arc::clone(&store.disk) as Arc<dyn Storage>)
+    Snapshots::new(store.storage())
 }
 
 /// All but the newest so many of each fold, version and run; and those that are no good.

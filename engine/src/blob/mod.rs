@@ -70,6 +70,6 @@ fn directory_of(digest: &Digest) -> String {
 }
 
 /// The name of a blob.
-fn name_of(digest: &Digest) -> String {
+pub(crate) fn name_of(digest: &Digest) -> String {
     format!("{}/{digest}", directory_of(digest))
 }

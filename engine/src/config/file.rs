@@ -59,7 +59,8 @@ impl StoreConfig {
             self.lock_timeout.map(|timeout| format!("lock_timeout = \"{}\"\n", super::format_duration(timeout))),
             self.retention.as_ref().map(super::RetentionConfig::to_toml),
         ];
-        lines.into_iter().flatten().collect()
+        let lines: String = lines.into_iter().flatten().collect();
+        lines + &self.redaction.as_ref().map_or_else(String::new, super::RedactionConfig::to_toml)
     }
 }
 
@@ -80,6 +81,7 @@ mod tests {
             segment_size_bytes: Some(1 << 20),
             lock_timeout: Some(Duration::from_secs(90)),
             retention: None,
+            redaction: None,
         };
         assert_eq!(config.to_toml(), "sync = \"interval:50ms\"\nsegment_size = \"1MiB\"\nlock_timeout = \"90s\"\n");
         storage.create_dir("").expect("the root");

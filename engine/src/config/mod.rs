@@ -9,6 +9,11 @@
 //! statuses = ["completed"] # and ended so
 //! older_than = "90d"       # and so long ago
 //! keep_last = 100          # but not the last ones of them
+//!
+//! [redaction]              # what never reaches the log
+//! fields = ["data.password"]
+//! secrets = ["GITHUB_TOKEN"]           # variables of the environment
+//! patterns = { aws = "AKIA[0-9A-Z]{16}" }
 //! ```
 //!
 //! A setting that is not in the file is decided elsewhere: flag, then environment, then this file, then the user's own
@@ -17,6 +22,7 @@
 
 mod error;
 mod file;
+mod redaction;
 mod retention;
 mod setting;
 #[cfg(test)]
@@ -26,6 +32,7 @@ mod units;
 pub use crate::log::SyncPolicy;
 pub use error::{ConfigError, ConfigErrorKind};
 pub use file::{CONFIG_FILE_NAME, ReadError};
+pub use redaction::RedactionConfig;
 pub use retention::{RetentionConfig, parse_ended_status};
 pub use setting::{Setting, Source};
 pub use units::{UnitError, format_byte_size, format_duration, parse_byte_size, parse_duration};
@@ -49,7 +56,7 @@ pub const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// Longest interval between syncs.
 pub const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
-const KEYS: [&str; 4] = ["lock_timeout", "retention", "segment_size", "sync"];
+const KEYS: [&str; 5] = ["lock_timeout", "redaction", "retention", "segment_size", "sync"];
 
 impl FromStr for SyncPolicy {
     type Err = UnitError;
@@ -91,6 +98,8 @@ pub struct StoreConfig {
     pub lock_timeout: Option<Duration>,
     /// `[retention]`
     pub retention: Option<RetentionConfig>,
+    /// `[redaction]`
+    pub redaction: Option<RedactionConfig>,
 }
 
 impl StoreConfig {
@@ -131,6 +140,17 @@ impl StoreConfig {
                         .ok_or_else(|| invalid(UnitError::expected(value.get_ref().type_str(), "a table", "")))?;
                     let read = RetentionConfig::read(table);
                     config.retention = Some(read.map_err(|(span, kind)| located(span, kind))?);
+                }
+                "redaction" => {
+                    let read = RedactionConfig::read(value).map_err(|error| match error {
+                        redaction::Wrong::Value(span, key, error) => {
+                            located(span, ConfigErrorKind::Value { key, error })
+                        }
+                        redaction::Wrong::Key(span, key) => {
+                            located(span, ConfigErrorKind::unknown(&key, false, &redaction::KEYS))
+                        }
+                    });
+                    config.redaction = Some(read?);
                 }
                 _ => {
                     return Err(located(key.span(), ConfigErrorKind::unknown(name, value.get_ref().is_table(), &KEYS)));

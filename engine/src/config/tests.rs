@@ -19,6 +19,7 @@ fn a_full_file_and_an_empty_one_read() {
         segment_size_bytes: Some(64 << 20),
         lock_timeout: Some(Duration::from_secs(5)),
         retention: None,
+        redaction: None,
     };
     assert_eq!(StoreConfig::parse(text), Ok(expected));
     for (text, policy) in [("always", SyncPolicy::Always), ("never", SyncPolicy::Never)] {
@@ -44,15 +45,15 @@ fn errors_name_line_column_and_what_was_expected() {
         ),
         (
             b"colour = 1",
-            "line 1, column 1: unknown key \"colour\"; known keys: lock_timeout, retention, segment_size, sync",
+            "line 1, column 1: unknown key \"colour\"; known keys: lock_timeout, redaction, retention, segment_size, sync",
         ),
         (
-            b"sync = \"never\"\n[redaction]\nkeep = \"7d\"\n",
-            "line 2, column 2: unknown table \"redaction\"; did you mean \"retention\"?",
+            b"sync = \"never\"\n[redactions]\nkeep = \"7d\"\n",
+            "line 2, column 2: unknown table \"redactions\"; did you mean \"redaction\"?",
         ),
         (
             b"zzz = 1\naaa = 1",
-            "line 1, column 1: unknown key \"zzz\"; known keys: lock_timeout, retention, segment_size, sync",
+            "line 1, column 1: unknown key \"zzz\"; known keys: lock_timeout, redaction, retention, segment_size, sync",
         ),
         (b"sync = \"sometimes\"", &format!("line 1, column 8: {sync} \"sometimes\"")),
         (b"sync = \"interval:\"", &format!("line 1, column 8: {sync} \"interval:\"")),

@@ -88,6 +88,9 @@ pub(crate) struct Exported {
     /// Another event of the same batch follows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) more: bool,
+    /// The payload is not the one that was appended: it was redacted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) redacted: bool,
     /// The payload, where it is JSON without white space that reads and writes back to the same bytes.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub(crate) data: Option<Value>,
@@ -122,6 +125,7 @@ impl Exported {
             time_ns: record.time_ns,
             hint: record.hint,
             more: record.more,
+            redacted: record.redacted,
             ..Exported::default()
         };
         match &record.entry {

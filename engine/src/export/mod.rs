@@ -10,7 +10,7 @@ pub(crate) mod line;
 
 use crate::error::{Error, Result};
 use crate::log::Reader;
-use crate::{Kind, Query, Record, RunSummary, Seq, TypeRegistered};
+use crate::{Events, Kind, Query, RunSummary, Seq, TypeRegistered};
 use line::{End, Exported, Header, Line, TypeLine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -44,56 +44,84 @@ pub fn export(
     selection: &Selection,
     sink: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> Result<ExportReport> {
-    let starts = selection.from.is_none_or(|from| from == Seq::FIRST);
-    let complete = starts && selection.until.is_none() && selection.run.is_none() && !reader.has_gaps()?;
-    let header = Header {
-        log_id: reader.log_id().to_string(),
-        format: taffrail_log_format::layout::FORMAT_VERSION,
-        complete,
-        run: selection.run.as_ref().and_then(|run| run.name.clone()),
-        from: selection.from.filter(|_| !complete).map(Seq::get),
-        until: selection.until.map(Seq::get),
-    };
-    let mut lines = Lines { sink, types: (!complete).then(BTreeSet::new), report: ExportReport::default() };
-    lines.line(&Line::Header(header))?;
-    let names: BTreeMap<Seq, Option<String>> =
-        reader.runs()?.into_iter().map(|(number, run)| (number, run.name)).collect();
-    let mut query = Query { from: selection.from, until: selection.until, durable_only: true, ..Query::all() };
-    if let Some(run) = &selection.run {
-        query = query.run(run.run);
+    let mut lines = Lines::new(reader, selection)?;
+    while let Some(line) = lines.next()? {
+        sink(line).map_err(|error| Error::io("cannot write the export", error))?;
     }
-    reader.events(query)?.for_each(|record| {
-        let name = record.run.and_then(|run| names.get(&run)).cloned().flatten();
-        lines.event(&record, name).map(|()| true)
-    })?;
-    let ExportReport { events, last_seq } = lines.report;
-    lines.line(&Line::End(End { events, last_seq }))?;
     Ok(lines.report)
 }
 
-struct Lines<'a> {
-    sink: &'a mut dyn FnMut(&str) -> io::Result<()>,
+/// The lines of an export, one after the other.
+pub(crate) struct Lines<'a> {
+    events: Events<'a>,
+    header: Option<Header>,
+    names: BTreeMap<Seq, Option<String>>,
     /// The types that have been described; `None` where their registrations are events of the export.
     types: Option<BTreeSet<Kind>>,
     report: ExportReport,
+    is_ended: bool,
+    text: String,
 }
 
-impl Lines<'_> {
-    fn event(&mut self, record: &Record<'_>, run_name: Option<String>) -> Result<()> {
+impl<'a> Lines<'a> {
+    pub(crate) fn new(reader: &'a Reader, selection: &Selection) -> Result<Lines<'a>> {
+        let starts = selection.from.is_none_or(|from| from == Seq::FIRST);
+        let complete = starts && selection.until.is_none() && selection.run.is_none() && !reader.has_gaps()?;
+        let header = Header {
+            log_id: reader.log_id().to_string(),
+            format: taffrail_log_format::layout::FORMAT_VERSION,
+            complete,
+            run: selection.run.as_ref().and_then(|run| run.name.clone()),
+            from: selection.from.filter(|_| !complete).map(Seq::get),
+            until: selection.until.map(Seq::get),
+        };
+        let names = reader.runs()?.into_iter().map(|(number, run)| (number, run.name)).collect();
+        let mut query = Query { from: selection.from, until: selection.until, durable_only: true, ..Query::all() };
+        if let Some(run) = &selection.run {
+            query = query.run(run.run);
+        }
+        Ok(Lines {
+            events: reader.events(query)?,
+            header: Some(header),
+            names,
+            types: (!complete).then(BTreeSet::new),
+            report: ExportReport::default(),
+            is_ended: false,
+            text: String::new(),
+        })
+    }
+
+    /// The next line, or two lines where a type has to be described first; with newlines. `None` behind the last one.
+    pub(crate) fn next(&mut self) -> Result<Option<&str>> {
+        self.text.clear();
+        if let Some(header) = self.header.take() {
+            push(&mut self.text, &Line::Header(header))?;
+            return Ok(Some(&self.text));
+        }
+        if self.is_ended {
+            return Ok(None);
+        }
+        let Some(record) = self.events.next()? else {
+            self.is_ended = true;
+            let ExportReport { events, last_seq } = self.report;
+            push(&mut self.text, &Line::End(End { events, last_seq }))?;
+            return Ok(Some(&self.text));
+        };
         if let (Some(types), Some(entry)) = (&mut self.types, &record.entry)
             && types.insert(record.kind)
         {
             let registered = TypeRegistered { kind: record.kind, entry: (***entry).clone() };
-            self.line(&Line::Type(TypeLine { data_base64: base64::encode(&registered.encode()) }))?;
+            push(&mut self.text, &Line::Type(TypeLine { data_base64: base64::encode(&registered.encode()) }))?;
         }
-        self.line(&Line::Event(Box::new(Exported::of(record, run_name))))?;
+        let name = record.run.and_then(|run| self.names.get(&run)).cloned().flatten();
+        push(&mut self.text, &Line::Event(Box::new(Exported::of(&record, name))))?;
         self.report = ExportReport { events: self.report.events + 1, last_seq: record.seq.get() };
-        Ok(())
+        Ok(Some(&self.text))
     }
+}
 
-    fn line(&mut self, line: &Line) -> Result<()> {
-        let mut text = line.to_json()?;
-        text.push('\n');
-        (self.sink)(&text).map_err(|error| Error::io("cannot write the export", error))
-    }
+fn push(text: &mut String, line: &Line) -> Result<()> {
+    text.push_str(&line.to_json()?);
+    text.push('\n');
+    Ok(())
 }

@@ -47,7 +47,7 @@ pub fn check_with<F: Fold>(reader: &Reader, options: &CheckOptions<'_>) -> Resul
         Scope::Run => Checkpoints::read::<F>(reader, options.run)?,
         Scope::Store => Checkpoints::default(),
     };
-    let Checkpoints { of_fold, of_others } = checkpoints;
+    let Checkpoints { of_fold, of_others, superseded } = checkpoints;
     for ((run, revision), recorded) in of_fold {
         let points = recorded.into_iter().map(|checkpoint| Point::checkpoint::<F>(checkpoint));
         expected.by_place.entry((Some(run), u64::from(revision))).or_default().extend(points);
@@ -93,7 +93,7 @@ pub fn check_with<F: Fold>(reader: &Reader, options: &CheckOptions<'_>) -> Resul
             explain::<F>(reader, divergence)?;
         }
     }
-    Ok(CheckReport { fold: F::NAME, version: F::VERSION, runs, without_counterpart, findings, losses })
+    Ok(CheckReport { fold: F::NAME, version: F::VERSION, runs, without_counterpart, superseded, findings, losses })
 }
 
 /// A digest to compare with; `None` for a checkpoint of another version of the fold.

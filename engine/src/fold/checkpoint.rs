@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::fold::fold::Fold;
 use crate::fold::state::{Standing, StateDigest};
-use crate::{Appended, Batch, EventOrLoss, Expect, Kind, Query, Reader, Run, Seq};
+use crate::{Appended, Batch, EventOrLoss, Expect, Kind, OperatorAction, Query, Reader, Run, Seq};
 use std::collections::BTreeMap;
 use taffrail_log_format::Checkpoint;
 
@@ -56,6 +56,8 @@ pub struct RecordedCheckpoint {
 pub(crate) struct Checkpoints {
     pub(crate) of_fold: BTreeMap<(Seq, u32), Vec<RecordedCheckpoint>>,
     pub(crate) of_others: BTreeMap<Seq, u64>,
+    /// How many there are that a redaction has superseded: of states that had seen what is not there any more.
+    pub(crate) superseded: u64,
 }
 
 impl Checkpoints {
@@ -65,6 +67,7 @@ impl Checkpoints {
         let mut checkpoints = Checkpoints::default();
         let mut query = Query::all().event_type("Checkpoint");
         query = run.map_or(query.clone(), |run| query.run(run).from(run));
+        let redactions = redactions(reader)?;
         let mut events = reader.events(query)?;
         while let Some(next) = events.next_or_loss()? {
             // What can not be read can not be compared with.
@@ -76,6 +79,13 @@ impl Checkpoints {
                 *checkpoints.of_others.entry(run).or_default() += 1;
                 continue;
             };
+            let is_superseded = |told: &(Seq, BTreeMap<Seq, u32>)| {
+                record.seq < told.0 && told.1.get(&run).is_some_and(|first| revision >= *first)
+            };
+            if redactions.iter().any(is_superseded) {
+                checkpoints.superseded += 1;
+                continue;
+            }
             checkpoints.of_fold.entry((run, revision)).or_default().push(RecordedCheckpoint {
                 seq: record.seq,
                 version: checkpoint.version,
@@ -85,4 +95,24 @@ impl Checkpoints {
         }
         Ok(checkpoints)
     }
+}
+
+/// The redactions that the log tells of: the seq of each one's event, and the runs whose states had seen what it took away,
+/// with the first revision that had.
+fn redactions(reader: &Reader) -> Result<Vec<(Seq, BTreeMap<Seq, u32>)>> {
+    let mut redactions = Vec::new();
+    let mut events = reader.events(Query::all().event_type("OperatorAction"))?;
+    while let Some(next) = events.next_or_loss()? {
+        // What a lost event superseded is compared with, and differs: nothing is passed over that should not be.
+        let EventOrLoss::Event(record) = next else { continue };
+        let action = OperatorAction::decode(&record.payload).ok().filter(|action| action.verb == crate::redact::VERB);
+        let Some(action) = action else { continue };
+        let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
+        let runs = detail["runs"].as_object().into_iter().flatten().filter_map(|(run, first)| {
+            let first = first.as_u64().and_then(|first| u32::try_from(first).ok())?;
+            Some((Seq::new(run.parse().ok()?)?, first))
+        });
+        redactions.push((record.seq, runs.collect()));
+    }
+    Ok(redactions)
 }

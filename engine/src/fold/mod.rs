@@ -59,6 +59,7 @@ pub use replay::Replay;
 pub use report::{Cause, CheckReport, Divergence, Evidence, Place, RunCheck};
 pub use schema::{Content, Field, Format, Schema, Shape, Variant};
 pub use schema_difference::schema_differences;
+pub(crate) use snapshot::MAX_FILE_LEN_BYTES as MAX_SNAPSHOT_LEN_BYTES;
 pub use snapshot::SnapshotHead;
 pub use snapshot_drop::{DropPlan, DroppedFile};
 pub use snapshots::{Snapshot, SnapshotFinding, SnapshotList, Snapshots};

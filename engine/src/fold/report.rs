@@ -174,6 +174,8 @@ pub struct CheckReport {
     /// States of the file that another build has written, of events that this log does not have or that its fold does not
     /// reach: they could not be compared.
     pub without_counterpart: u64,
+    /// Checkpoints that a redaction has superseded: of states that had seen what is not there any more.
+    pub superseded: u64,
     /// Snapshots that could not be used.
     pub findings: Vec<SnapshotFinding>,
     /// What could not be read.

@@ -88,6 +88,10 @@ pub struct ImportReport {
     pub files_already_there: u64,
     /// Bytes of events and files, new ones and others.
     pub bytes_read: u64,
+    /// Whether the store is now the same log again: same id, same seqs.
+    pub restored: bool,
+    /// What is to be known besides, in words.
+    pub notes: Vec<String>,
     /// Troubles of the source.
     pub oddities: OddityReport,
     /// The runs, at most [`ImportReport::MOST_RUNS_LISTED`].

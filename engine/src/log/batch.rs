@@ -1,4 +1,5 @@
 use crate::error::{Error, Result};
+use crate::redact::Redactor;
 use crate::{ErrorKind, RunOpened, Seq, TypeEntry};
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(crate) struct Draft {
     pub(crate) run: Option<usize>,
     pub(crate) what: What,
     pub(crate) time_ns: Option<i64>,
+    /// It comes from a log where its payload was redacted.
+    pub(crate) redacted: bool,
     payload: Range<usize>,
 }
 
@@ -55,6 +58,10 @@ pub struct Batch {
     pub(crate) time_ns: Option<i64>,
     payloads: Vec<u8>,
     len_bytes: u64,
+    /// Places that were redacted.
+    pub(crate) redacted: u64,
+    /// Why it must not be appended: it holds what can not be redacted.
+    refused: Option<Error>,
 }
 
 /// A run of a batch, as [`Batch::run`] returns it.
@@ -129,8 +136,15 @@ impl Batch {
         self.payloads.extend_from_slice(payload);
         self.len_bytes += padded_len(payload.len() as u64);
         let run = run.map(|run| run.0);
-        self.drafts.push(Draft { run, what, time_ns, payload: start..self.payloads.len() });
+        self.drafts.push(Draft { run, what, time_ns, redacted: false, payload: start..self.payloads.len() });
         self
+    }
+
+    /// Says of the event that was added last that its payload had been redacted where it comes from.
+    pub(crate) fn was_redacted(&mut self) {
+        if let Some(draft) = self.drafts.last_mut() {
+            draft.redacted = true;
+        }
     }
 
     /// How many events have been added.
@@ -151,6 +165,42 @@ impl Batch {
         self.len_bytes
     }
 
+    /// Replaces what must not be written. Where that can not be done, the batch will be refused when it is appended.
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        if let Err(error) = self.try_redact(redactor) {
+            self.refused = Some(error);
+        }
+    }
+
+    fn try_redact(&mut self, redactor: &Redactor) -> Result<()> {
+        let beyond = |what: &str| {
+            let message = format!("{what} holds what the store's settings say must not be written");
+            Err(Error::new(ErrorKind::Rejected, "T0408", message).hint("taffrail explain T0408"))
+        };
+        if self.runs.iter().any(|run| redactor.finds(run.name.as_bytes())) {
+            return beyond("the name of a run");
+        }
+        for number in 0..self.drafts.len() {
+            let draft = &self.drafts[number];
+            let payload = &self.payloads[draft.payload.clone()];
+            let What::User(entry) = &draft.what else {
+                if redactor.finds(payload) {
+                    return beyond("a mark or another event of the log's own");
+                }
+                continue;
+            };
+            let Some((redacted, count)) = redactor.redact(entry.codec, payload)? else { continue };
+            self.len_bytes = self.len_bytes - padded_len(payload.len() as u64) + padded_len(redacted.len() as u64);
+            // Nothing of what it was stays in memory that is written from.
+            self.payloads[draft.payload.clone()].fill(0);
+            let start = self.payloads.len();
+            self.payloads.extend_from_slice(&redacted);
+            self.drafts[number].payload = start..self.payloads.len();
+            self.redacted += count;
+        }
+        Ok(())
+    }
+
     pub(crate) fn payload(&self, draft: &Draft) -> &[u8] {
         &self.payloads[draft.payload.clone()]
     }
@@ -160,6 +210,9 @@ impl Batch {
     /// # Errors
     /// `Invalid`: empty, too long, a payload or a name over its limit.
     pub(crate) fn check(&self) -> Result<()> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
         let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, "T0144", message));
         if self.drafts.is_empty() && self.runs.is_empty() {
             return invalid("the batch has no event".into());
@@ -201,6 +254,8 @@ pub struct Appended {
     pub revision: u32,
     /// The highest durable seq when the append returned; 0 for none.
     pub durable: u64,
+    /// Places of the batch that were redacted before it was written ([`crate::Options::redact`]).
+    pub redacted: u64,
 }
 
 /// A failed append: the error, and the batch, so that nothing is lost.

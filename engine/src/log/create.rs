@@ -41,7 +41,10 @@ pub(crate) fn ensure(storage: &dyn Storage, options: &Options) -> Result<()> {
             // Somebody else has made the store since it was looked for.
             return Ok(());
         }
-        if let Some(other) = entries.iter().find(|entry| !own.contains(&entry.name.as_str())) {
+        // What a restore has left before it came to an end is its own, too.
+        let is_restoring = entries.iter().any(|entry| entry.name == paths::RESTORING);
+        let is_foreign = |entry: &&crate::storage::Entry| !is_restoring && !own.contains(&entry.name.as_str());
+        if let Some(other) = entries.iter().find(is_foreign) {
             return Err(foreign(&other.name));
         }
     }

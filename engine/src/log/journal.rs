@@ -51,7 +51,7 @@ impl Journal {
     /// `Poisoned` or `Io` where the write or the sync failed (then it is unknown whether the batch will be there).
     pub fn append(&self, batch: Batch) -> std::result::Result<Appended, AppendError> {
         if self.is_buffering() {
-            return self.append_buffered(batch);
+            return self.append_buffered(self.redacted(batch));
         }
         self.submit(batch).wait()
     }
@@ -59,7 +59,15 @@ impl Journal {
     /// Puts a batch into the queue and returns a ticket. The batch is appended when somebody waits: for this ticket, for
     /// another one, or in [`Journal::append`].
     pub fn submit(&self, batch: Batch) -> Ticket<'_> {
-        Ticket::new(self, self.group.push(batch))
+        Ticket::new(self, self.group.push(self.redacted(batch)))
+    }
+
+    /// The batch without what must not be written.
+    fn redacted(&self, mut batch: Batch) -> Batch {
+        if let Some(redactor) = &self.options.redactor {
+            batch.redact(redactor);
+        }
+        batch
     }
 
     fn append_buffered(&self, batch: Batch) -> std::result::Result<Appended, AppendError> {
@@ -73,8 +81,11 @@ impl Journal {
     }
 
     /// Appends one event without a batch. `None` where that takes more than this (and nothing has been changed): it is not
-    /// known here, can not be appended, or others are waiting, who are appended with it.
+    /// known here, can not be appended, might hold what must not be written, or others are waiting, who are appended with it.
     pub(crate) fn append_one(&self, one: &One<'_>) -> Result<Option<Appended>> {
+        if self.options.redactor.is_some() {
+            return Ok(None);
+        }
         if self.is_buffering() {
             let mut writer = self.writer();
             writer.begin()?;

@@ -274,6 +274,7 @@ impl OpenSegment {
             entry: self.entry(header.kind).map(Cow::Borrowed),
             hint: header.flags.hint,
             more: header.flags.more,
+            redacted: header.redacted,
             payload,
             segment: self.number(),
             offset: seen.offset,

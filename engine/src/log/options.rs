@@ -1,4 +1,6 @@
+use crate::redact::Redactor;
 use crate::{LogId, SyncPolicyTag};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When appends are made durable, named by what survives.
@@ -37,6 +39,8 @@ pub struct Options {
     pub(crate) lock_timeout_ms: u64,
     /// The id that a new store gets; `None` for a random one.
     pub(crate) log_id: Option<LogId>,
+    /// What never reaches the log.
+    pub(crate) redactor: Option<Arc<Redactor>>,
 }
 
 impl Default for Options {
@@ -48,6 +52,7 @@ impl Default for Options {
             segment_len_bytes: Options::SEGMENT_LEN_BYTES,
             lock_timeout_ms: Options::LOCK_TIMEOUT_MS,
             log_id: None,
+            redactor: None,
         }
     }
 }
@@ -84,6 +89,14 @@ impl Options {
     #[must_use]
     pub fn segment_len_bytes(mut self, segment_len_bytes: u64) -> Options {
         self.segment_len_bytes = segment_len_bytes;
+        self
+    }
+
+    /// Replaces what a redactor names in every batch before it is appended. A batch in which it can not be replaced, such as
+    /// a secret in a run's name, is refused with T0408.
+    #[must_use]
+    pub fn redact(mut self, redactor: Arc<Redactor>) -> Options {
+        self.redactor = (!redactor.is_empty()).then_some(redactor);
         self
     }
 

@@ -23,6 +23,8 @@ pub struct Record<'a> {
     pub hint: bool,
     /// Whether another event of the same batch follows.
     pub more: bool,
+    /// Whether the payload is not the one that was appended: a redaction has replaced it.
+    pub redacted: bool,
     /// The payload.
     pub payload: Cow<'a, [u8]>,
     /// The segment.

@@ -21,6 +21,7 @@ pub(crate) struct Exact {
     pub(crate) time_ns: i64,
     pub(crate) kind: ExactKind,
     pub(crate) hint: bool,
+    pub(crate) redacted: bool,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -200,7 +201,7 @@ pub(crate) fn is_unfinished(storage: &dyn Storage) -> Result<bool> {
     entry.map(|entry| entry.is_some()).map_err(|error| Error::io("cannot look at the store", error))
 }
 
-fn not_empty(log_id: LogId) -> Error {
+pub(crate) fn not_empty(log_id: LogId) -> Error {
     let message = format!("the store has events of its own, of log {}", log_id.short());
     Error::new(ErrorKind::Conflict, "T0153", message).hint("restore into an empty store")
 }

@@ -26,6 +26,8 @@ pub(crate) struct SegmentCheck {
     /// Whether all types are in the table: nothing has been lost that may have registered one.
     pub(crate) types_complete: bool,
     pub(crate) events: u64,
+    /// Of these, how many have another payload than they were appended with.
+    pub(crate) redacted: u64,
     pub(crate) lost: u64,
     pub(crate) worst: Severity,
     pub(crate) has_finding: bool,
@@ -50,6 +52,7 @@ impl SegmentCheck {
             types: TypeTable::new(),
             types_complete: true,
             events: 0,
+            redacted: 0,
             lost: 0,
             worst: Severity::Clean,
             has_finding: false,
@@ -97,6 +100,7 @@ impl SegmentCheck {
         }
         if kind.takes_seq() {
             self.events += 1;
+            self.redacted += u64::from(frame.header.redacted);
         }
         if kind == Kind::TYPE_REGISTERED {
             found.extend(self.register(frame, &payload));

@@ -114,6 +114,7 @@ struct Check {
     /// The types at its end.
     types_before: Option<TypeTable>,
     events: u64,
+    redacted: u64,
     lost: u64,
     severity: Severity,
     first_seq: u64,
@@ -137,6 +138,7 @@ impl Check {
             before: None,
             types_before: None,
             events: 0,
+            redacted: 0,
             lost: 0,
             severity: Severity::Clean,
             first_seq: 0,
@@ -251,6 +253,7 @@ impl Check {
             }
         }
         self.events += segment.events;
+        self.redacted += segment.redacted;
         self.before = segment.origin.map(|origin| (segment.number, origin));
         let first = segment.header.as_ref().map_or(0, |header| header.first_seq.get());
         if self.first_seq == 0 {
@@ -351,6 +354,7 @@ impl Check {
                 events: self.events.saturating_add(self.lost),
                 lost: self.lost,
                 absent: runs.absent,
+                redacted: self.redacted,
                 bytes_checked: inspected.accounted_bytes,
                 bytes_total,
             },

@@ -131,6 +131,8 @@ pub struct Totals {
     pub lost: u64,
     /// Events that are absent, and recorded as such.
     pub absent: u64,
+    /// Events that have another payload than they were appended with, and say so: they were redacted.
+    pub redacted: u64,
     /// Bytes of segment files that have been looked at.
     pub bytes_checked: u64,
     /// Bytes of all segment files.

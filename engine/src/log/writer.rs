@@ -21,7 +21,7 @@ pub(crate) use one::{KnownKind, One};
 use planned::Planned;
 use std::sync::Arc;
 use taffrail_log_format::sabotage::{self, Sabotage};
-use taffrail_log_format::{FrameFields, encode_frame, layout};
+use taffrail_log_format::{FrameFields, encode_frame, encode_redacted_frame, layout};
 
 /// See the module.
 #[derive(Debug)]
@@ -318,7 +318,8 @@ impl Writer {
                     hint: frame.hint,
                 },
             };
-            let header = encode_frame(&mut self.buffer, &key, offset, &fields, &frame.payload).map_err(|len| {
+            let encode = if frame.redacted { encode_redacted_frame } else { encode_frame };
+            let header = encode(&mut self.buffer, &key, offset, &fields, &frame.payload).map_err(|len| {
                 let message =
                     format!("a payload of {len} bytes can not be stored so that it stands out from lost sectors");
                 Error::new(ErrorKind::Invalid, "T0144", message).seq(seq.get())
@@ -350,6 +351,7 @@ impl Writer {
             last,
             revision: headers.last().map_or(0, |header| header.revision),
             durable: self.durable,
+            redacted: batch.redacted,
         }
     }
 

@@ -27,6 +27,7 @@ mod conformance;
 #[cfg(unix)]
 mod disk;
 mod memory;
+mod rooted;
 #[cfg(any(test, feature = "testkit"))]
 mod sim;
 mod tree;
@@ -34,6 +35,7 @@ mod tree;
 #[cfg(unix)]
 pub use disk::Disk;
 pub use memory::Memory;
+pub use rooted::Rooted;
 #[cfg(any(test, feature = "testkit"))]
 pub use sim::{Failure, Fault, Operation, OperationKind, PendingKind, PendingUnit, SimDisk, SimProcess, Stopped};
 

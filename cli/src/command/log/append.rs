@@ -59,6 +59,13 @@ struct Acknowledgement {
     /// The revision that the run has now, where the batch is of one run.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u32>,
+    /// How many places were redacted before anything was written, where any were.
+    #[serde(skip_serializing_if = "is_zero")]
+    redacted: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// `taffrail.append-plan/1`
@@ -252,6 +259,7 @@ impl Appender<'_> {
             last: appended.last.get(),
             durable: appended.durable,
             revision: one_run.then_some(appended.revision),
+            redacted: appended.redacted,
         };
         match context.output.json(&acknowledgement).and_then(|()| context.output.flush()) {
             Err(OutputError::Closed) => self.deaf = true,

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use taffrail::bundle::{self, Bundle};
 use taffrail::import::{ImportFailure, ImportProgress, ImportReport, babysitter, jsonl};
-use taffrail::storage::Disk;
+use taffrail::storage::{Disk, OpenMode, Storage};
 use taffrail::{ErrorKind, Reader};
 
 use crate::codes;
@@ -19,8 +20,9 @@ use crate::interrupt;
 use crate::line::{Line, Tone};
 use crate::output::{Format, Output};
 use crate::problem::{Failure, Problem};
-use crate::progress::Progress;
+use crate::progress::{Bars, Progress};
 use crate::store::Store;
+use crate::translate;
 use crate::usage::quoted;
 
 /// How many oddities are shown to people.
@@ -29,7 +31,7 @@ const ODDITIES_SHOWN: usize = 20;
 /// Arguments of `taffrail log import`.
 #[derive(Args, Clone, Debug)]
 pub struct Import {
-    /// A directory with runs in or below it, or a file that `log export` wrote; `-` is standard input
+    /// A directory with runs in or below it, or a file that `log export` wrote (lines or a bundle); `-` is standard input
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 
@@ -40,6 +42,10 @@ pub struct Import {
     /// Tell what would be imported, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Import a bundle although the log in it is damaged: as it is, with its damage
+    #[arg(long)]
+    pub accept_damage: bool,
 }
 
 /// `--from`
@@ -49,6 +55,8 @@ pub enum From {
     Jsonl,
     /// Run journals of babysitter: a run's directory, or any directory above some.
     Babysitter,
+    /// A bundle: restored into a store without events (which is made where `--store` names none), else added to it.
+    Bundle,
 }
 
 impl Import {
@@ -60,7 +68,12 @@ impl Import {
         context.output.require("log import", &Format::TEXT)?;
         let is_stream = self.path == Path::new("-");
         let is_directory = !is_stream && self.look()?;
-        let from = self.from.unwrap_or(if is_directory { From::Babysitter } else { From::Jsonl });
+        let from = match self.from {
+            Some(from) => from,
+            None if is_directory => From::Babysitter,
+            None if !is_stream && self.is_bundle()? => From::Bundle,
+            None => From::Jsonl,
+        };
         if (from == From::Babysitter) != is_directory {
             let message =
                 if is_directory { "an export is a file, and this is a directory" } else { "this is no directory" };
@@ -69,10 +82,14 @@ impl Import {
                 .hint("taffrail log import --help")
                 .into());
         }
-        let store = Store::locate_directory(context, "log import")?;
+        let store = match from {
+            From::Bundle => Store::locate_or_new(context, "log import")?,
+            _ => Store::locate_directory(context, "log import")?,
+        };
         let outcome = match from {
             From::Babysitter => self.babysitter(context, &store)?,
             From::Jsonl => self.jsonl(context, &store, is_stream)?,
+            From::Bundle => self.bundle(context, &store, is_stream)?,
         };
         match outcome {
             Ok(report) => {
@@ -95,6 +112,45 @@ impl Import {
             let problem = Problem::new(code, exit, format!("cannot look at the source: {error}"));
             problem.at(self.shown()).hint(format!("taffrail explain {code}")).into()
         })
+    }
+
+    fn is_bundle(&self) -> Result<bool, Failure> {
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        // What is no regular file, such as a pipe, is read as a stream of lines.
+        let Ok(file) = Disk::new(path.parent().unwrap_or(Path::new("/"))).open(&name, OpenMode::Read) else {
+            return Ok(false);
+        };
+        Bundle::is_one(&*file).map_err(|error| translate::engine(&self.path, &error).into())
+    }
+
+    fn bundle(
+        &self,
+        context: &mut Context<'_>,
+        store: &Store,
+        is_stream: bool,
+    ) -> Result<Result<ImportReport, ImportFailure>, Failure> {
+        if is_stream || self.dry_run {
+            let message = match is_stream {
+                true => "a bundle is read from a file, and not from a stream",
+                false => "there is no dry run of a bundle: `taffrail -s FILE log dump` shows what is in it",
+            };
+            return Err(Problem::new(codes::T0152, Exit::Usage, message)
+                .at(self.shown())
+                .hint("taffrail explain T0152")
+                .into());
+        }
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let disk = Arc::new(Disk::new(path.parent().unwrap_or(Path::new("/"))));
+        let bundle = Bundle::open(disk, &name).map_err(|error| translate::engine(&self.path, &error))?;
+        let options = store.options(context)?.create(true);
+        let mut bars = Bars::new(context.output);
+        // A restore is taken back, and what was added by then stays.
+        interrupt::wait_for_me();
+        let storage = store.storage();
+        let mut tell = |what, done, total| bars.show(what, done, total);
+        Ok(bundle::import(&bundle, &storage, options, self.accept_damage, &mut tell))
     }
 
     fn babysitter(
@@ -197,7 +253,11 @@ fn show(output: &mut Output, store: &Store, report: &ImportReport) -> Result<(),
     if output.format().is_json() {
         return Ok(output.json(report)?);
     }
-    let verb = if report.dry_run { "would import" } else { "imported" };
+    let verb = match (report.dry_run, report.restored) {
+        (true, _) => "would import",
+        (false, true) => "restored",
+        (false, false) => "imported",
+    };
     let what = format!("{}, {}", count(report.runs_count, "run"), count(report.events_added, "event"));
     let mut line = Line::new().tone(Tone::Good, verb).plain(" ").plain(&what);
     if report.events_already_there > 0 {
@@ -212,6 +272,9 @@ fn show(output: &mut Output, store: &Store, report: &ImportReport) -> Result<(),
         line = line.plain(&format!("; {number} {noun} kept and reported{known}"));
     }
     output.line(line.plain("."))?;
+    for note in &report.notes {
+        output.warning(note);
+    }
     for oddity in oddities.listed.iter().take(ODDITIES_SHOWN) {
         let place = oddity.run.as_ref().map_or_else(String::new, |run| format!("{run}: "));
         let text = format!("{place}{}: {}", oddity.file, human::digests_cut(&oddity.reason));

@@ -7,6 +7,7 @@ pub mod export;
 pub mod import;
 pub mod input;
 pub mod mark;
+pub mod redact;
 pub mod repair;
 mod repair_text;
 pub mod stat;
@@ -32,6 +33,8 @@ pub enum Log {
     Import(import::Import),
     /// Give the present position a name
     Mark(mark::Mark),
+    /// Take secrets out of events, for good: a plan first, then that plan and no other
+    Redact(redact::Redact),
     /// Count what the log holds, by type, run or segment
     Stat(stat::Stat),
     /// Take damage out of the log, and record what is absent: a plan first, then that plan and no other
@@ -54,6 +57,7 @@ impl Log {
             Self::Export(export) => export.run(context),
             Self::Import(import) => import.run(context),
             Self::Mark(mark) => mark.run(context),
+            Self::Redact(redact) => redact.run::<F>(context),
             Self::Stat(stat) => stat.run(context),
             Self::Repair(repair) => repair.run(context),
             Self::Compact(compact) => compact.run::<F>(context),

@@ -48,9 +48,8 @@ impl Stat {
         context.output.require("log stat", &Format::TEXT)?;
         let store = Store::locate(context)?;
         let report = match store.location.kind {
-            StoreKind::Directory => stat(&*store.disk, self.count),
+            StoreKind::Directory | StoreKind::Bundle => stat(&*store.storage(), self.count),
             StoreKind::Segment => stat_lone(store.segment_file()?, self.count),
-            StoreKind::Bundle => return Err(store.no_bundle()),
         };
         let report = report.map_err(|error| store.problem(&error))?;
         match context.output.format() {

@@ -71,9 +71,8 @@ impl Verify {
             bar.advance(done.saturating_sub(bar.done()));
         };
         let report = match store.location.kind {
-            StoreKind::Directory => verify(&*store.disk, &options, &mut progress),
+            StoreKind::Directory | StoreKind::Bundle => verify(&*store.storage(), &options, &mut progress),
             StoreKind::Segment => verify_lone(store.segment_file()?, &options, &mut progress),
-            StoreKind::Bundle => return Err(store.no_bundle()),
         };
         drop(bar);
         let report = report.map_err(|error| store.problem(&error))?;
@@ -196,6 +195,10 @@ impl Text<'_> {
                 format!("; {} absent by record (seq {})", human::count(absent, "event"), ranges(&self.report.absences))
             }
         };
+        let redacted = match totals.redacted {
+            0 => String::new(),
+            redacted => format!("; {} redacted by record", human::count(redacted, "event")),
+        };
         let (text, tone) = match (self.exit, totals.lost) {
             (Exit::Clean, _) if tail == Some(TailVerdict::InFlight) => {
                 (format!("clean: {}; somebody is writing", human::count(totals.events, "event")), Tone::Good)
@@ -217,7 +220,7 @@ impl Text<'_> {
                 (format!("{lost}; {}", self.affected()), Tone::Bad)
             }
         };
-        let result = Line::new().plain("result: ").tone(tone, &format!("{text}{absent}"));
+        let result = Line::new().plain("result: ").tone(tone, &format!("{text}{absent}{redacted}"));
         let exit = format!("      [exit {}]", self.exit.number());
         let hint = |command: &str| {
             Line::new().tone(Tone::Hint, "hint").plain(": ").plain(&self.store.command(command)).plain(&exit)

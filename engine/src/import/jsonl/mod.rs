@@ -64,6 +64,25 @@ fn run(storage: &Arc<dyn Storage>, options: Options, lines: &mut Lines<'_>, repo
     }
 }
 
+/// Appends the lines of another log's export, or compares and completes where it is the same one.
+pub(crate) fn import_events(
+    storage: &Arc<dyn Storage>,
+    options: Options,
+    is_same_log: bool,
+    log_id: LogId,
+    input: &mut dyn BufRead,
+    progress: &mut dyn FnMut(&ImportProgress) -> ControlFlow<()>,
+    report: &mut ImportReport,
+) -> Result<()> {
+    let mut lines = Lines::new(input, progress);
+    lines.header()?;
+    if is_same_log {
+        restore::run(storage, &options, log_id, &mut lines, report)
+    } else {
+        renumber::run(storage, options, log_id, &mut lines, report)
+    }
+}
+
 fn parse_log_id(text: &str) -> Option<LogId> {
     let is_plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     let wide = u128::from_str_radix(text, 16).ok().filter(|_| is_plain)?;

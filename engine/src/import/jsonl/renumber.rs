@@ -208,6 +208,9 @@ impl Renumber<'_> {
                 let entry = line.entry();
                 let known = self.types.get(&(entry.name.clone(), entry.variant.clone(), entry.version)).cloned();
                 draft.batch.event_at(run, &known.unwrap_or_else(|| Arc::new(entry)), line.time_ns, &payload);
+                if line.redacted {
+                    draft.batch.was_redacted();
+                }
             }
         }
         Ok(())

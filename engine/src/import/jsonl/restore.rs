@@ -88,6 +88,7 @@ fn exact(line: &Exported) -> std::result::Result<Exact, String> {
         time_ns: line.time_ns,
         kind,
         hint: line.hint,
+        redacted: line.redacted,
         payload: line.payload()?,
     })
 }
@@ -115,8 +116,8 @@ fn is_equal(record: &Record<'_>, event: &Exact) -> bool {
         (None, ExactKind::Own(kind)) => record.kind == *kind,
         _ => false,
     };
-    let place = (record.seq, record.run, record.revision, record.time_ns, record.hint);
+    let place = (record.seq, record.run, record.revision, record.time_ns, (record.hint, record.redacted));
     same_kind
-        && place == (event.seq, event.run, event.revision, event.time_ns, event.hint)
+        && place == (event.seq, event.run, event.revision, event.time_ns, (event.hint, event.redacted))
         && record.payload == event.payload
 }

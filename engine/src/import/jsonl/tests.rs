@@ -301,6 +301,7 @@ fn a_restore_refuses_what_does_not_follow() {
         revision,
         time_ns: 0,
         kind: ExactKind::Own(kind),
+        redacted: false,
         hint: false,
         payload: payload.to_vec(),
     };

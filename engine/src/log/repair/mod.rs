@@ -5,9 +5,11 @@
 
 mod apply;
 mod plan;
+mod redact;
 mod rewrite;
 mod survey;
 mod undo;
 
 pub use plan::{Removed, RepairAction, RepairMode, RepairPlan, SegmentRepair};
+pub(crate) use redact::redact_segment;
 pub use undo::{Restored, UndoPlan};

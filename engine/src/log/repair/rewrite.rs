@@ -6,7 +6,7 @@ use crate::storage::{OpenMode, Storage, StorageFile, write_all_at};
 use crate::{ErrorKind, Flags, FooterBuilder, Gaps, Header, Kind, SegmentHeader, Seq, TypeTable};
 use std::io;
 use std::ops::Range;
-use taffrail_log_format::{FrameFields, Step, encode_frame, layout, reseal_frame};
+use taffrail_log_format::{FrameFields, Step, encode_frame, encode_redacted_frame, layout, reseal_frame};
 
 /// What a rewritten segment is made of.
 pub(super) struct Content<'a> {
@@ -27,6 +27,19 @@ pub(super) struct Content<'a> {
 /// Writes a sealed segment under a temporary name, syncs it, and puts it in the place of the old one, durably. Kept frames
 /// keep every byte but those of the header CRC, which is bound to the place.
 pub(super) fn rewrite(storage: &dyn Storage, old: Option<&Segment>, content: &Content<'_>) -> Result<()> {
+    rewrite_changed(storage, old, content, &mut |_, _| None)
+}
+
+/// What takes the place of a frame's payload, by its header and the payload; `None` to keep it.
+pub(super) type Change<'a> = &'a mut dyn FnMut(&Header, &[u8]) -> Option<Vec<u8>>;
+
+/// The same, with other payloads in the place of some: their frames say so, and keep the rest of their headers.
+pub(super) fn rewrite_changed(
+    storage: &dyn Storage,
+    old: Option<&Segment>,
+    content: &Content<'_>,
+    change: Change<'_>,
+) -> Result<()> {
     let number = content.header.number;
     let temporary = paths::segment_temporary(number);
     let io_error = |error| Error::io("cannot rewrite a segment", error).segment(number);
@@ -36,7 +49,7 @@ pub(super) fn rewrite(storage: &dyn Storage, old: Option<&Segment>, content: &Co
     }
     let file = storage.open(&temporary, OpenMode::CreateNew).map_err(io_error)?;
     let mut output = Output::new(&*file, content);
-    let result = output.write(old, content);
+    let result = output.write(old, content, change);
     if let Err(error) = result {
         // What is left of it is removed by the next recovery.
         let _left_for_later = storage.remove(&temporary);
@@ -66,7 +79,7 @@ impl<'a> Output<'a> {
         Output { file, header, buffer: Vec::new(), written: layout::FIRST_FRAME, footer }
     }
 
-    fn write(&mut self, old: Option<&Segment>, content: &Content<'_>) -> Result<()> {
+    fn write(&mut self, old: Option<&Segment>, content: &Content<'_>, change: Change<'_>) -> Result<()> {
         let first = content.header.first_seq;
         self.own(Kind::TYPE_TABLE, first, false, &content.types.encode())?;
         if !content.gaps.ranges().is_empty() {
@@ -74,7 +87,7 @@ impl<'a> Output<'a> {
         }
         for range in content.kept {
             if let Some(old) = old {
-                self.copy(old, range)?;
+                self.copy(old, range, change)?;
             }
         }
         let footer = self.footer.clone().finish(content.origin);
@@ -119,12 +132,17 @@ impl<'a> Output<'a> {
     }
 
     /// Copies good frames of the old file.
-    fn copy(&mut self, old: &Segment, range: &Range<u64>) -> Result<()> {
+    fn copy(&mut self, old: &Segment, range: &Range<u64>, change: Change<'_>) -> Result<()> {
         let mut cursor = Cursor::new(old, range.start, None).limited(range.end);
         loop {
             let (offset, start) = (self.offset(), self.buffer.len());
             match cursor.step()? {
                 Step::Frame(frame) => {
+                    if let Some(payload) = change(&frame.header, &frame.payload()) {
+                        self.replace(&frame.header, &payload)?;
+                        self.flush_if_large()?;
+                        continue;
+                    }
                     let mut header = *frame.header_bytes();
                     reseal_frame(&mut header, &self.header.key(), offset);
                     self.buffer.extend_from_slice(&header);
@@ -151,6 +169,27 @@ impl<'a> Output<'a> {
             }
             self.flush_if_large()?;
         }
+    }
+
+    /// Writes a frame anew, with another payload.
+    fn replace(&mut self, old: &Header, payload: &[u8]) -> Result<()> {
+        let fields = FrameFields {
+            seq: old.seq,
+            run: old.run,
+            revision: old.revision,
+            time_ns: old.time_ns,
+            durable: old.durable(),
+            kind: old.kind,
+            flags: old.flags,
+        };
+        let (offset, start) = (self.offset(), self.buffer.len());
+        let encoded = encode_redacted_frame(&mut self.buffer, &self.header.key(), offset, &fields, payload);
+        let header = encoded.map_err(|len| {
+            let message = format!("a payload of {len} bytes does not fit into a frame");
+            Error::new(ErrorKind::Invalid, "T0144", message).seq(old.seq.get())
+        })?;
+        self.observe(&header, start, offset, payload);
+        Ok(())
     }
 
     fn flush_if_large(&mut self) -> Result<()> {

@@ -18,6 +18,7 @@ impl Writer {
                 revision: event.revision,
                 kind: *kind,
                 hint: event.hint,
+                redacted: event.redacted,
                 time_ns: event.time_ns,
                 payload: (&event.payload).into(),
             })

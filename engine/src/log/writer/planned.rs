@@ -12,6 +12,8 @@ pub(super) struct Planned<'a> {
     pub(super) revision: u32,
     pub(super) kind: Kind,
     pub(super) hint: bool,
+    /// It comes from a log where its payload was redacted.
+    pub(super) redacted: bool,
     pub(super) time_ns: i64,
     pub(super) payload: std::borrow::Cow<'a, [u8]>,
 }
@@ -37,7 +39,8 @@ impl Writer {
             };
             let (kind, hint) = kind;
             let payload = batch.payload(draft).into();
-            frames.push(Planned { run, revision, kind, hint, time_ns: draft.time_ns.unwrap_or(now_ns), payload });
+            let (redacted, time_ns) = (draft.redacted, draft.time_ns.unwrap_or(now_ns));
+            frames.push(Planned { run, revision, kind, hint, redacted, time_ns, payload });
         }
         Ok(frames)
     }
@@ -74,6 +77,7 @@ impl Writer {
                         revision: 0,
                         kind: Kind::TYPE_REGISTERED,
                         hint: false,
+                        redacted: false,
                         time_ns: now_ns,
                         payload: registered.encode().into(),
                     });
@@ -119,6 +123,7 @@ impl Writer {
                         revision: 1,
                         kind: Kind::RUN_OPENED,
                         hint: false,
+                        redacted: false,
                         time_ns: now_ns,
                         payload: opened.encode().into(),
                     });

@@ -94,6 +94,7 @@ impl Writer {
             revision: 0,
             kind,
             hint: false,
+            redacted: false,
             time_ns: now_ns,
             payload: payload.into(),
         };

@@ -1,0 +1,269 @@
+//! Making a bundle.
+
+use super::copying::each_chunk;
+use super::cut::Cut;
+use super::manifest::{Kind, Manifest, Member};
+use super::member::{MemberWriter, Sink};
+use super::part::{Part, write_segments};
+use super::{MAGIC, Progress, TRAILER_LEN_BYTES, TRAILER_MAGIC};
+use crate::blob::{Blobs, Digest};
+use crate::config::{CONFIG_FILE_NAME, CONFIG_LEN_BYTES_MAX, StoreConfig};
+use crate::error::{Error, Result};
+use crate::fold::Snapshots;
+use crate::log::paths;
+use crate::storage::{OpenMode, Storage};
+use crate::{ErrorKind, Reader, Seq, Watermark};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+/// What was written into a bundle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BundleReport {
+    /// `taffrail.bundled/1`
+    pub schema: &'static str,
+    /// The log's id, 32 hexadecimal digits.
+    pub log_id: String,
+    /// The run, where it is not the whole store.
+    pub run: Option<String>,
+    /// The last seq that is in it; 0 for none.
+    pub durable: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Bytes of all files in it.
+    pub len_bytes: u64,
+    /// Bytes of the bundle.
+    pub bundle_len_bytes: u64,
+    /// Events that are in the store and not in the bundle, since they are not known to be durable.
+    pub events_behind: u64,
+    /// What was left out, in words.
+    pub left_out: Vec<String>,
+}
+
+/// How often a cut is looked for while segments vanish under it, since somebody compacts.
+const MOST_ATTEMPTS: usize = 4;
+
+/// Writes a bundle of a store, or of one run with the runs that it comes from, into a new file of another storage.
+///
+/// Reads only, without the lock, beside writers; the file has its name when it is whole and durable.
+///
+/// # Errors
+/// `NotFound` for a store or a run that is not there; `Invalid` (T0172) where the name is taken; `Damaged` where the end of
+/// the log can not be made out; `Io`, also where `progress` breaks. Nothing is left of the file then.
+pub fn export(
+    store: &Arc<dyn Storage>,
+    run: Option<&str>,
+    target: &dyn Storage,
+    name: &str,
+    progress: Progress<'_>,
+) -> Result<BundleReport> {
+    let taken = target.entry(name).map_err(|error| Error::io("cannot look for the bundle", error))?;
+    if taken.is_some() {
+        let message = format!("{name} is there already");
+        return Err(Error::new(ErrorKind::Invalid, "T0172", message).hint("choose another name"));
+    }
+    let temporary = format!("{name}.{}.tmp", target.process_id());
+    let io = |error| Error::io("cannot write the bundle", error);
+    match target.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let written = write(store, run, target, &temporary, progress).and_then(|report| {
+        target.rename(&temporary, name).and_then(|()| target.sync_dir("")).map_err(io)?;
+        Ok(report)
+    });
+    if written.is_err() {
+        // Whoever looks finds a file whose name says that it is none.
+        let _left_for_later = target.remove(&temporary);
+    }
+    written
+}
+
+fn write(
+    store: &Arc<dyn Storage>,
+    run: Option<&str>,
+    target: &dyn Storage,
+    temporary: &str,
+    progress: Progress<'_>,
+) -> Result<BundleReport> {
+    let io = |error| Error::io("cannot write the bundle", error);
+    let file = target.open(temporary, OpenMode::CreateNew).map_err(io)?;
+    let mut attempt = 1;
+    let report = loop {
+        let mut packing = Packing {
+            store,
+            sink: Sink::new(&*file),
+            members: Vec::new(),
+            report: BundleReport { schema: "taffrail.bundled/1", ..BundleReport::default() },
+            progress: &mut *progress,
+            total: 0,
+        };
+        match packing.run(run) {
+            // A compaction has taken a segment away that was there a moment ago: what it left stands for it.
+            Err(error) if is_missing(&error) && attempt < MOST_ATTEMPTS => attempt += 1,
+            other => break other?,
+        }
+    };
+    file.set_len(report.bundle_len_bytes).and_then(|()| file.sync_all()).map_err(io)?;
+    Ok(report)
+}
+
+fn is_missing(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+}
+
+/// A bundle in the making.
+struct Packing<'a> {
+    store: &'a Arc<dyn Storage>,
+    sink: Sink<'a>,
+    members: Vec<Member>,
+    report: BundleReport,
+    progress: Progress<'a>,
+    total: u64,
+}
+
+impl Packing<'_> {
+    fn run(&mut self, run: Option<&str>) -> Result<BundleReport> {
+        let cut = Cut::find(&**self.store)?;
+        let reader = Reader::open_on(Arc::clone(self.store))?;
+        self.report.events_behind = reader.next_seq()?.count_before().saturating_sub(cut.end.durable);
+        let part = run.map(|name| Part::find(&reader, name, cut.end.durable)).transpose()?;
+        // Blobs are there before the records that name them, so those of this moment are all that the cut needs.
+        let blobs = self.blobs(part.as_ref())?;
+        let snapshots = self.snapshots(&cut.end, part.as_ref())?;
+        self.total = cut.segments.iter().map(|(_, len)| len).chain(blobs.iter().map(|(_, len)| len)).sum();
+        self.sink.put(&MAGIC)?;
+        for (digest, _) in &blobs {
+            self.blob(digest)?;
+        }
+        self.config()?;
+        let end = match &part {
+            None => {
+                for (number, len) in &cut.segments {
+                    self.file(&paths::segment(*number), Some(*len))?;
+                }
+                cut.end
+            }
+            Some(part) => {
+                let (members, end) = write_segments(&reader, part, &mut self.sink, &mut |done| {
+                    let told = (self.progress)("copying", done, self.total);
+                    if told.is_break() { Err(super::stopped()) } else { Ok(()) }
+                })?;
+                self.members.extend(members);
+                end
+            }
+        };
+        for file in &snapshots {
+            self.file(file, None)?;
+        }
+        let mut member = MemberWriter::new(&mut self.sink);
+        member.push(&Cut::watermark(&end))?;
+        self.members.push(member.finish(paths::WATERMARK)?);
+        self.finish(&end, part.map(|part| part.name))
+    }
+
+    /// The manifest and the trailer.
+    fn finish(&mut self, end: &Watermark, run: Option<String>) -> Result<BundleReport> {
+        let count = |is: fn(&Kind) -> bool| -> u64 {
+            self.members.iter().filter_map(|member| Kind::of(&member.path)).filter(is).count() as u64
+        };
+        let report = &mut self.report;
+        report.segments = count(|kind| matches!(kind, Kind::Segment(_)));
+        report.snapshots = count(|kind| *kind == Kind::Snapshot);
+        report.blobs = count(|kind| matches!(kind, Kind::Blob(_)));
+        (report.log_id, report.durable, report.run) = (end.log_id.to_string(), end.durable, run.clone());
+        let manifest = Manifest::new(end.log_id, run, end.durable, std::mem::take(&mut self.members));
+        report.len_bytes = manifest.len_bytes();
+        let text = manifest.encode()?;
+        let offset = self.sink.at;
+        self.sink.put(&text)?;
+        let mut trailer = Vec::with_capacity(TRAILER_LEN_BYTES);
+        trailer.extend_from_slice(&TRAILER_MAGIC);
+        trailer.extend_from_slice(&offset.to_le_bytes());
+        trailer.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        trailer.extend_from_slice(blake3::hash(&text).as_bytes());
+        trailer.extend_from_slice(&[0; 4]);
+        trailer.extend_from_slice(&crc32fast::hash(&trailer).to_le_bytes());
+        self.sink.put(&trailer)?;
+        report.bundle_len_bytes = self.sink.at;
+        Ok(report.clone())
+    }
+
+    fn blobs(&self, part: Option<&Part>) -> Result<Vec<(Digest, u64)>> {
+        let mut blobs = Vec::new();
+        Blobs::new(Arc::clone(self.store)).list(|digest, len_bytes| {
+            if part.is_none_or(|part| part.blobs.contains(&digest)) {
+                blobs.push((digest, len_bytes));
+            }
+            true
+        })?;
+        Ok(blobs)
+    }
+
+    /// Files of good snapshots that were taken within the cut.
+    fn snapshots(&mut self, end: &Watermark, part: Option<&Part>) -> Result<BTreeSet<String>> {
+        let of_part = |run: Option<Seq>| part.is_none_or(|part| run.is_some_and(|run| part.runs.contains(&run)));
+        let list = Snapshots::new(Arc::clone(self.store)).list()?;
+        let left_out = list.findings.iter().map(|finding| format!("{}: {}", finding.file, finding.why));
+        self.report.left_out.extend(left_out);
+        let within = list
+            .snapshots
+            .into_iter()
+            .filter(|snapshot| snapshot.head.log_id == end.log_id && of_part(snapshot.head.run))
+            .filter(|snapshot| snapshot.head.seq.get() <= end.durable);
+        Ok(within.map(|snapshot| snapshot.file).collect())
+    }
+
+    /// The store's settings, where they can be read. They hold no secrets: those are named by variables of the environment.
+    fn config(&mut self) -> Result<()> {
+        let len_bytes = match self.store.entry(CONFIG_FILE_NAME) {
+            Ok(Some(entry)) => entry.len_bytes,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(Error::io("cannot look at the settings", error)),
+        };
+        if len_bytes > CONFIG_LEN_BYTES_MAX as u64 || StoreConfig::read(&**self.store).is_err() {
+            self.report.left_out.push(format!("{CONFIG_FILE_NAME}: it can not be read"));
+            return Ok(());
+        }
+        self.file(CONFIG_FILE_NAME, Some(len_bytes))
+    }
+
+    /// Copies a file, up to a length or whole.
+    fn file(&mut self, path: &str, len_bytes: Option<u64>) -> Result<()> {
+        let io = |error| Error::io(format_args!("cannot read {path}"), error);
+        let file = self.store.open(path, OpenMode::Read).map_err(io)?;
+        let len_bytes = match len_bytes {
+            Some(len_bytes) => len_bytes,
+            None => file.len_bytes().map_err(io)?,
+        };
+        let mut member = MemberWriter::new(&mut self.sink);
+        let (progress, total) = (&mut self.progress, self.total);
+        let mut done: u64 = self.members.iter().map(|member| member.len_bytes).sum();
+        each_chunk(&*file, len_bytes, path, &mut |chunk| {
+            member.push(chunk)?;
+            done += chunk.len() as u64;
+            if progress("copying", done.min(total), total).is_break() { Err(super::stopped()) } else { Ok(()) }
+        })?;
+        self.members.push(member.finish(path)?);
+        Ok(())
+    }
+
+    /// Copies a blob; one that is not what its name says is left out.
+    fn blob(&mut self, digest: &Digest) -> Result<()> {
+        let path = crate::blob::name_of(digest);
+        let start = self.sink.at;
+        self.file(&path, None)?;
+        if self.members.last().is_some_and(|member| member.digest != *digest) {
+            self.members.pop();
+            self.sink.at = start;
+            self.report.left_out.push(format!("{path}: it is damaged"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Carrying a redaction out.
+
+use super::VERB;
+use super::places::PlaceAction;
+use super::plan::{RedactPlan, Redaction};
+use super::selector::Selector;
+use crate::error::{Error, Result};
+use crate::log::lock::StoreLock;
+use crate::log::{distrust_cache, paths};
+use crate::plan::{Authority, other_plan};
+use crate::repair::redact_segment;
+use crate::storage::{Rooted, Storage};
+use crate::{Journal, SegmentNumber};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Redacted {
+    /// The plan's id.
+    pub plan: String,
+    /// Seq of the operator event that tells of it: of the last one, where one could not hold all digests.
+    pub event: u64,
+    /// Events that were changed.
+    pub lost: u64,
+    /// Files that were removed.
+    pub forgotten: Vec<String>,
+    /// Files that still hold what was redacted: the operator has to see to them.
+    pub by_hand: Vec<String>,
+}
+
+/// What shows a plan anew.
+const COMMAND: &str = "taffrail log redact --help";
+/// Digests in one operator event: it has to fit into a frame.
+const MOST_TOLD: usize = 50_000;
+
+impl RedactPlan {
+    /// Carries the plan out, with the selector that it was made by. The operator event goes in first, so that the digests of
+    /// what was there are never lost; then segments are replaced, one rename each, and files are removed. Safe to be
+    /// interrupted anywhere: plan again and go on.
+    ///
+    /// # Errors
+    /// `Rejected` where the store is no longer what was planned for, or the authority does not cover the loss: nothing was
+    /// changed. `Damaged` where a segment has to be repaired first; `Locked`, `Io`.
+    pub fn apply(&self, storage: &Arc<dyn Storage>, selector: &Selector, authority: &Authority) -> Result<Redacted> {
+        self.check(storage, selector, authority)?;
+        let event = self.tell(storage, authority)?;
+        let mut lock = StoreLock::open(Arc::clone(storage))?;
+        lock.acquire(authority.lock_timeout_ms)?;
+        distrust_cache(&**storage)?;
+        // Whoever comes after an interruption judges the tail anew.
+        lock.mark_held()?;
+        let seqs: BTreeSet<u64> = self.events.iter().map(|event| event.seq).collect();
+        for (archive, number) in self.segments() {
+            let Some(number) = SegmentNumber::new(number) else { continue };
+            let rooted: Arc<dyn Storage> = match archive {
+                None => Arc::clone(storage),
+                Some(archive) => Arc::new(Rooted::new(Arc::clone(storage), &archive)),
+            };
+            redact_segment(&*rooted, number, &mut |header, entry, payload| {
+                let is_named = seqs.contains(&header.seq.get()) && !header.kind.is_reserved();
+                let change = is_named.then(|| selector.change_of(entry?, payload)).flatten();
+                change.map(|change| change.payload)
+            })?;
+        }
+        let forgotten = self.forget(&**storage)?;
+        sweep(&**storage)?;
+        lock.abandon();
+        let by_hand = self.places.iter().filter(|place| place.action == PlaceAction::ByHand);
+        let by_hand = by_hand.map(|place| place.path.clone()).collect();
+        Ok(Redacted { plan: self.id.clone(), event, lost: self.lost, forgotten, by_hand })
+    }
+
+    fn check(&self, storage: &Arc<dyn Storage>, selector: &Selector, authority: &Authority) -> Result<()> {
+        let again = RedactPlan::make(storage, selector)?;
+        if again.id != self.id {
+            return Err(other_plan(&authority.plan, &again.id, COMMAND));
+        }
+        authority.covers(&self.id, self.lost, COMMAND)
+    }
+
+    /// Opens the store, which recovers its tail, and appends the operator events.
+    fn tell(&self, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<u64> {
+        let mut told = 0;
+        let parts: Vec<&[Redaction]> = match self.events.is_empty() {
+            true => vec![&[]],
+            false => self.events.chunks(MOST_TOLD).collect(),
+        };
+        for events in parts {
+            let digests: Vec<(u64, &str)> = events.iter().map(|event| (event.seq, event.digest.as_str())).collect();
+            let forgotten = self.places.iter().filter(|place| place.action == PlaceAction::Forget);
+            let forgotten: Vec<&str> = forgotten.map(|place| place.path.as_str()).collect();
+            let detail = serde_json::json!({
+                "lost": self.lost, "events": digests, "runs": self.runs, "forgotten": forgotten,
+            });
+            let options = Journal::options().lock_timeout_ms(authority.lock_timeout_ms);
+            told = authority.tell(options.open_on(Arc::clone(storage))?, VERB, &self.id, &detail)?;
+        }
+        Ok(told)
+    }
+
+    /// Removes the files, durably.
+    fn forget(&self, storage: &dyn Storage) -> Result<Vec<String>> {
+        let mut forgotten = Vec::new();
+        for place in self.places.iter().filter(|place| place.action == PlaceAction::Forget) {
+            remove(storage, &place.path)?;
+            forgotten.push(place.path.clone());
+        }
+        Ok(forgotten)
+    }
+}
+
+/// Removes what may have parts of events in it and is nobody's: what an interruption has left, and the run index, which names
+/// places in segments that are other files now.
+fn sweep(storage: &dyn Storage) -> Result<()> {
+    let listed = storage.list(paths::SEGMENTS);
+    for entry in listed.map_err(|error| Error::io("cannot list the segments", error))? {
+        if entry.name.ends_with(".tmp") {
+            remove(storage, &format!("{}/{}", paths::SEGMENTS, entry.name))?;
+        }
+    }
+    [paths::RUNS_INDEX, paths::RUNS_INDEX_TEMPORARY].iter().try_for_each(|name| remove(storage, name))
+}
+
+fn remove(storage: &dyn Storage, name: &str) -> Result<()> {
+    let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
+    match storage.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other
+            .and_then(|()| storage.sync_dir(directory))
+            .map_err(|error| Error::io(format_args!("cannot remove {name}"), error)),
+    }
+}

@@ -1,0 +1,25 @@
+//! Keeping secrets out of a log, and taking them out of one.
+//!
+//! At append, a [`Redactor`] replaces what the store's settings name before a byte is written ([`crate::Options::redact`]).
+//! Afterwards, a [`RedactPlan`] lists every event and field that holds what a [`Selector`] names, and every other file of the
+//! store where the bytes live; carrying it out rewrites segments and forgets those files. An event keeps its header: seq, run,
+//! revision, time, type; its frame says that its payload was replaced, and an operator event has the digest of what it was.
+//! There is no way back: nothing is kept, in quarantine or elsewhere.
+
+mod apply;
+mod json;
+mod places;
+mod plan;
+mod rules;
+mod selector;
+#[cfg(test)]
+mod tests;
+
+pub use apply::Redacted;
+pub use places::{Place, PlaceAction};
+pub use plan::{RedactPlan, Redaction};
+pub use rules::{FieldPath, Redactor, pattern};
+pub use selector::Selector;
+
+/// What an operator event calls it.
+pub(crate) const VERB: &str = "redact";

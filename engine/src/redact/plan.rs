@@ -1,0 +1,231 @@
+//! What a redaction would do.
+
+use super::places::{Needles, Place, PlaceAction};
+use super::selector::Selector;
+use crate::error::{Error, Result};
+use crate::fold::{DropPlan, Snapshots, parent_of};
+use crate::plan::{plan_id, plan_name};
+use crate::storage::{EntryKind, Rooted, Storage};
+use crate::{ErrorKind, Listing, Query, Reader, Seq};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is redacted of one event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Redaction {
+    /// Its seq.
+    pub seq: u64,
+    /// The archive that it lies in, relative to the store; `None` for the log itself.
+    pub archive: Option<String>,
+    /// The segment.
+    pub segment: u32,
+    /// Its run, by number.
+    pub run: Option<u64>,
+    /// Its ordinal in the run.
+    pub revision: u32,
+    /// Its type's full name.
+    pub type_name: String,
+    /// The fields that are hit, `(pattern)` for what a pattern matches; empty for the whole payload.
+    pub fields: Vec<String>,
+    /// BLAKE3 of the payload as it is, in hexadecimal.
+    pub digest: String,
+    /// BLAKE3 of the payload that takes its place.
+    pub becomes: String,
+}
+
+/// What a redaction would do. Made by reading only; carried out by [`RedactPlan::apply`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RedactPlan {
+    /// BLAKE3 over the plan, in hexadecimal; the first six digits are its name.
+    pub id: String,
+    /// The log.
+    pub log_id: String,
+    /// The events, by archive and seq.
+    pub events: Vec<Redaction>,
+    /// Other files.
+    pub places: Vec<Place>,
+    /// Runs whose states have seen what is redacted, with the first revision that has; a run of the store is 0.
+    pub runs: BTreeMap<u64, u32>,
+    /// Events of types that `--field` can not look into, by type: they are not JSON.
+    pub not_looked_into: BTreeMap<String, u64>,
+    /// Events that are changed: to be accepted by number.
+    pub lost: u64,
+}
+
+impl RedactPlan {
+    /// Looks at a store and plans a redaction.
+    ///
+    /// # Errors
+    /// `NotFound` for a run or an event that is not there; `Invalid` (T0407, T0409) for a selector that names nothing, or an
+    /// event of the log's own; `Rejected` (T0518) where a snapshot that has seen what is redacted is all that is left of
+    /// compacted events; `Damaged`, `Io` as reading.
+    pub fn make(storage: &Arc<dyn Storage>, selector: &Selector) -> Result<RedactPlan> {
+        let reader = Reader::open_on(Arc::clone(storage))?;
+        let mut found = Found::default();
+        found.look(&reader, None, selector)?;
+        for archive in archives(&**storage)? {
+            let rooted: Arc<dyn Storage> = Arc::new(Rooted::new(Arc::clone(storage), &archive));
+            let inner = Reader::open_on(rooted)?;
+            found.look(&inner, Some(&archive), selector)?;
+        }
+        if let Some(missing) = selector.events.iter().find(|seq| !found.seen.contains(seq)) {
+            let message = format!("there is no event {missing}");
+            return Err(Error::new(ErrorKind::NotFound, "T0409", message).seq(missing.get()));
+        }
+        let seqs: BTreeSet<u64> = found.events.iter().map(|event| event.seq).collect();
+        let runs = affected(&reader, &found.events)?;
+        let mut places = Vec::new();
+        if !seqs.is_empty() {
+            places = snapshots(&reader, &runs, &seqs)?;
+            places.extend(superseded(&**storage)?);
+        }
+        let skipped = places.iter().map(|place: &Place| place.path.clone()).collect();
+        let lost = seqs.len() as u64;
+        let needles = Needles::new(&found.removed, selector.pattern.clone(), reader.log_id(), seqs);
+        places.extend(needles.in_store(storage, &skipped)?);
+        places.sort();
+        let log_id = reader.log_id().to_string();
+        let (events, not_looked_into) = (found.events, found.not_looked_into);
+        let mut plan = RedactPlan { id: String::new(), log_id, events, places, runs, not_looked_into, lost };
+        plan.id = plan_id(&plan)?;
+        Ok(plan)
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.places.is_empty()
+    }
+
+    /// The short name: the first six digits of the id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        plan_name(&self.id)
+    }
+
+    /// The segments that are rewritten, by archive.
+    pub(super) fn segments(&self) -> BTreeSet<(Option<String>, u32)> {
+        self.events.iter().map(|event| (event.archive.clone(), event.segment)).collect()
+    }
+}
+
+/// Archives that are laid out like a store.
+fn archives(storage: &dyn Storage) -> Result<Vec<String>> {
+    let listed = |directory: &str| match storage.list(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(|error| Error::io("cannot list the archives", error)),
+    };
+    let mut archives = Vec::new();
+    for entry in listed("archive")?.iter().filter(|entry| entry.kind == EntryKind::Directory) {
+        let archive = format!("archive/{}", entry.name);
+        let segments = listed(&format!("{archive}/segments"))?;
+        if segments.iter().any(|entry| entry.name.ends_with(".seg")) {
+            archives.push(archive);
+        }
+    }
+    Ok(archives)
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    events: Vec<Redaction>,
+    removed: BTreeSet<Vec<u8>>,
+    not_looked_into: BTreeMap<String, u64>,
+    seen: BTreeSet<Seq>,
+}
+
+impl Found {
+    fn look(&mut self, reader: &Reader, archive: Option<&str>, selector: &Selector) -> Result<()> {
+        let query = match selector.query(reader) {
+            // An archive need not have the run.
+            Err(error) if archive.is_some() && error.code() == "T0141" => return Ok(()),
+            query => query?,
+        };
+        let has_fields = !selector.fields.is_empty();
+        reader.events(query)?.for_each(|record| {
+            if !selector.takes(record.seq) {
+                return Ok(true);
+            }
+            let is_named = selector.events.contains(&record.seq);
+            self.seen.extend(is_named.then_some(record.seq));
+            if record.kind.is_reserved() && is_named {
+                let message =
+                    format!("event {} is a {} of the log's own: it can not be redacted", record.seq, record.kind);
+                return Err(Error::new(ErrorKind::Invalid, "T0409", message).seq(record.seq.get()));
+            }
+            if has_fields && !record.kind.is_reserved() && record.codec() != crate::Codec::Json {
+                *self.not_looked_into.entry(record.type_name()).or_default() += 1;
+            }
+            let Some(change) = selector.change(&record) else { return Ok(true) };
+            let hexadecimal = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
+            self.events.push(Redaction {
+                seq: record.seq.get(),
+                archive: archive.map(str::to_owned),
+                segment: record.segment.get(),
+                run: record.run.map(Seq::get),
+                revision: record.revision,
+                type_name: record.type_name(),
+                fields: change.fields,
+                digest: hexadecimal(&record.payload),
+                becomes: hexadecimal(&change.payload),
+            });
+            self.removed.extend(change.removed);
+            Ok(true)
+        })
+    }
+}
+
+/// Runs whose states have seen a redacted event: their own, and those that began as one of them.
+fn affected(reader: &Reader, events: &[Redaction]) -> Result<BTreeMap<u64, u32>> {
+    let mut runs: BTreeMap<u64, u32> = BTreeMap::new();
+    for event in events {
+        let first = runs.entry(event.run.unwrap_or(0)).or_insert(event.revision);
+        *first = (*first).min(event.revision);
+    }
+    if runs.is_empty() {
+        return Ok(runs);
+    }
+    reader.events(Query::all().event_type("RunOpened"))?.for_each(|record| {
+        if let (Some(run), Some(parent)) = (record.run, parent_of(&record))
+            && runs.contains_key(&parent.get())
+        {
+            runs.insert(run.get(), 1);
+        }
+        Ok(true)
+    })?;
+    Ok(runs)
+}
+
+/// Segments that a compaction has left behind, which may hold anything.
+fn superseded(storage: &dyn Storage) -> Result<Vec<Place>> {
+    let place = |(number, len_bytes): (crate::SegmentNumber, u64)| Place {
+        path: crate::log::paths::segment(number),
+        why: "another segment stands for it".to_owned(),
+        action: PlaceAction::Forget,
+        len_bytes,
+    };
+    Ok(Listing::read(storage)?.superseded.into_iter().map(place).collect())
+}
+
+/// Snapshots of states that have seen a redacted event.
+fn snapshots(reader: &Reader, runs: &BTreeMap<u64, u32>, seqs: &BTreeSet<u64>) -> Result<Vec<Place>> {
+    let Some(snapshots) = Snapshots::of(reader) else { return Ok(Vec::new()) };
+    let first = seqs.first().copied().unwrap_or(u64::MAX);
+    let has_seen = |snapshot: &&crate::fold::Snapshot| {
+        let head = &snapshot.head;
+        head.seq.get() >= first && head.run.is_none_or(|run| runs.contains_key(&run.get()))
+    };
+    let list = snapshots.list()?;
+    let files: BTreeSet<String> = list.snapshots.iter().filter(has_seen).map(|it| it.file.clone()).collect();
+    // Where nothing else knows what compacted events did, this says so.
+    let dropped = DropPlan::make(reader, &files)?.snapshots;
+    let place = |dropped: crate::fold::DroppedFile| Place {
+        path: dropped.file,
+        why: "a snapshot of a state that has seen it".to_owned(),
+        action: PlaceAction::Forget,
+        len_bytes: dropped.len_bytes,
+    };
+    Ok(dropped.into_iter().map(place).collect())
+}
