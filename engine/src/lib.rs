@@ -39,9 +39,9 @@ pub use log::repair;
 pub use log::{
     AffectedRun, AppendError, Appended, Batch, BatchRun, Counts, Damage, Depth, Events, Expect, Finding, FindingKind,
     Follow, Inspected, Inspector, Journal, LikelyFlip, Listing, LockState, LostEvent, Opening, Options, Owner, Piece,
-    Query, Reader, Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport, SegmentStat, SegmentVerdict,
-    SeqRange, Severity, StatReport, StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket, Totals, TypeStat, VerifyOptions,
-    VerifyReport, stat, stat_lone, verify, verify_lone,
+    PossiblyAffectedRun, Query, Reader, Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport,
+    SegmentStat, SegmentVerdict, SeqRange, Severity, StatReport, StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket,
+    Totals, TypeStat, VerifyOptions, VerifyReport, stat, stat_lone, verify, verify_lone,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{

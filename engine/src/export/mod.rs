@@ -3,11 +3,13 @@
 //! The first line is the header (`taffrail.export/1`), the last one the end (`taffrail.export-end/1`); between them stands
 //! one `taffrail.exported/1` for each event. An export of a part also has a `taffrail.exported-type/1` before the first
 //! event of each type. Restoring a whole export into an empty store and exporting that gives the same bytes.
+//! Blobs are not part of an export: the end counts those that the events name.
 //! An export of a log that lacks events, since it was compacted or repaired, is that of a part.
 
 pub(crate) mod base64;
 pub(crate) mod line;
 
+use crate::blob::{Digest, named_by};
 use crate::error::{Error, Result};
 use crate::log::Reader;
 use crate::{Kind, Query, Record, RunSummary, Seq, TypeRegistered};
@@ -33,6 +35,8 @@ pub struct ExportReport {
     pub events: u64,
     /// The last one's seq; 0 for none.
     pub last_seq: u64,
+    /// How many blobs the events name. Their contents are not part of an export.
+    pub blobs_not_carried: u64,
 }
 
 /// Hands the lines of an export to a sink, each with its newline. Only what is durable is exported.
@@ -54,7 +58,8 @@ pub fn export(
         from: selection.from.filter(|_| !complete).map(Seq::get),
         until: selection.until.map(Seq::get),
     };
-    let mut lines = Lines { sink, types: (!complete).then(BTreeSet::new), report: ExportReport::default() };
+    let (types, blobs) = ((!complete).then(BTreeSet::new), BTreeSet::new());
+    let mut lines = Lines { sink, types, blobs, report: ExportReport::default() };
     lines.line(&Line::Header(header))?;
     let names: BTreeMap<Seq, Option<String>> =
         reader.runs()?.into_iter().map(|(number, run)| (number, run.name)).collect();
@@ -66,8 +71,10 @@ pub fn export(
         let name = record.run.and_then(|run| names.get(&run)).cloned().flatten();
         lines.event(&record, name).map(|()| true)
     })?;
-    let ExportReport { events, last_seq } = lines.report;
-    lines.line(&Line::End(End { events, last_seq }))?;
+    let blobs_not_carried = lines.blobs.len() as u64;
+    lines.report.blobs_not_carried = blobs_not_carried;
+    let ExportReport { events, last_seq, .. } = lines.report;
+    lines.line(&Line::End(End { events, last_seq, blobs_not_carried }))?;
     Ok(lines.report)
 }
 
@@ -75,6 +82,8 @@ struct Lines<'a> {
     sink: &'a mut dyn FnMut(&str) -> io::Result<()>,
     /// The types that have been described; `None` where their registrations are events of the export.
     types: Option<BTreeSet<Kind>>,
+    /// The blobs that the events name.
+    blobs: BTreeSet<Digest>,
     report: ExportReport,
 }
 
@@ -86,8 +95,11 @@ impl Lines<'_> {
             let registered = TypeRegistered { kind: record.kind, entry: (**entry).clone() };
             self.line(&Line::Type(TypeLine { data_base64: base64::encode(&registered.encode()) }))?;
         }
+        if let Some(entry) = &record.entry {
+            self.blobs.extend(named_by(entry, &record.payload).into_iter().map(|(_, digest)| digest));
+        }
         self.line(&Line::Event(Box::new(Exported::of(record, run_name))))?;
-        self.report = ExportReport { events: self.report.events + 1, last_seq: record.seq.get() };
+        (self.report.events, self.report.last_seq) = (self.report.events + 1, record.seq.get());
         Ok(())
     }
 

@@ -5,13 +5,13 @@ use crate::fold::codec;
 use crate::fold::fold::Fold;
 use crate::fold::snapshot::{FrameIdentity, MAX_FILE_LEN_BYTES, SnapshotHead, decode, encode};
 use crate::fold::state::{Standing, StateDigest, canonical_bytes};
-use crate::storage::{EntryKind, OpenMode, Storage, read_full_at, write_all_at};
+use crate::storage::{EntryKind, OpenMode, Storage, WrongKind, read_full_at, write_all_at};
 use crate::{ErrorKind, GapReason, Reader, Seq, TypeEntry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The directory of the snapshots.
-const SNAPSHOTS: &str = "snapshots";
+const SNAPSHOTS: &str = crate::log::paths::SNAPSHOTS;
 
 /// Snapshot files by run: after which event, of which version of the fold, under which name.
 pub(super) type SnapshotFiles = BTreeMap<Option<Seq>, Vec<(Seq, u32, String)>>;
@@ -73,6 +73,10 @@ impl Snapshots {
         let mut list = SnapshotList::default();
         for directory in self.entries(SNAPSHOTS, EntryKind::Directory)? {
             let directory = format!("{SNAPSHOTS}/{directory}");
+            for kind in EntryKind::SPECIAL {
+                let named = self.entries(&directory, kind)?.into_iter().map(|name| format!("{directory}/{name}"));
+                list.findings.extend(named.map(|file| SnapshotFinding { file, why: format!("it is {kind}") }));
+            }
             for name in self.entries(&directory, EntryKind::File)? {
                 let file = format!("{directory}/{name}");
                 match self.read(&file) {
@@ -330,6 +334,8 @@ impl Snapshots {
                 Ok(wanted.map(|entry| entry.name).collect())
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            // Snapshots are hints: what is no directory holds none. `log verify` tells of it.
+            Err(error) if WrongKind::of(&error).is_some() => Ok(Vec::new()),
             Err(error) => Err(Error::io(format_args!("cannot list {directory}"), error)),
         }
     }

@@ -1,4 +1,5 @@
 use crate::error::{Error, Result};
+use crate::log::listing::Listing;
 use crate::log::open_segment::{Found, OpenSegment, Seen};
 use crate::log::query::Query;
 use crate::log::reader::Reader;
@@ -131,7 +132,7 @@ impl Forward {
         while !self.paused && !self.finished {
             let is_newest = self.position + 1 >= reader.segments.len();
             let Some(open) = &mut self.current else {
-                self.enter(reader, query, is_newest)?;
+                self.enter(reader, query, *durable, is_newest)?;
                 continue;
             };
             let found = open.find(query, *durable, is_newest)?;
@@ -150,9 +151,26 @@ impl Forward {
         Ok(None)
     }
 
+    /// Behind the last segment that is listed: if more is known to have been acknowledged, another one has been begun since,
+    /// or the newest one is missing.
+    fn check_end(&self, reader: &Reader, query: &Query, durable: u64) -> Result<()> {
+        let (Some(storage), Some(expected)) = (reader.storage(), self.expected) else { return Ok(()) };
+        let is_wanted = query.until.is_none_or(|until| expected < until);
+        if expected.get() > durable || !is_wanted {
+            return Ok(());
+        }
+        let listing = Listing::read(&**storage)?;
+        if listing.newest() > reader.segments.last().copied() {
+            return Ok(());
+        }
+        let next = reader.segments.last().map_or(SegmentNumber::FIRST, |number| number.next());
+        Err(listing.missing(next).seq(expected.get()))
+    }
+
     /// Opens the next segment, or passes it over where its footer shows that nothing in it is wanted.
-    fn enter(&mut self, reader: &Reader, query: &Query, is_newest: bool) -> Result<()> {
+    fn enter(&mut self, reader: &Reader, query: &Query, durable: u64, is_newest: bool) -> Result<()> {
         let Some(number) = reader.segments.get(self.position).copied() else {
+            self.check_end(reader, query, durable)?;
             self.paused = true;
             return Ok(());
         };

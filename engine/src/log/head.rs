@@ -15,6 +15,8 @@ use taffrail_log_format::{Step, layout};
 /// What a writer knows of the end of the log: where it is, which types and runs there are.
 #[derive(Debug)]
 pub(crate) struct Head {
+    /// How segments are opened.
+    mode: OpenMode,
     /// The newest segment, open for writing.
     pub(crate) segment: Segment,
     /// Where the next frame goes.
@@ -34,11 +36,13 @@ pub(crate) struct Head {
 impl Head {
     /// Opens the newest segment and reads what leads up to its end: from the run index on where that can be trusted, else
     /// from the footers of all segments.
-    pub(crate) fn attach(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Head> {
+    ///
+    /// With [`OpenMode::Read`] it is only found out whether that can be done.
+    pub(crate) fn attach(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
         let hint = RunIndex::load(storage)?.filter(|(_, position, _)| position.place() <= end);
-        let Some((runs, position, types)) = hint else { return Head::rebuild(storage, end) };
-        let segment = Segment::open(storage, position.segment, OpenMode::Write)?;
-        let mut head = Head { segment, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
+        let Some((runs, position, types)) = hint else { return Head::rebuild(storage, end, mode) };
+        let segment = Segment::open(storage, position.segment, mode)?;
+        let mut head = Head { mode, segment, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
         head.sealed = head.ends_with_seal()?;
         head.catch_up(storage, end)?;
         Ok(head)
@@ -67,9 +71,9 @@ impl Head {
     }
 
     /// Throws the run index away and reads the whole log's footers again.
-    pub(crate) fn rebuild(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Head> {
+    pub(crate) fn rebuild(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
         let lowest = Listing::read(storage)?.segments.first().map_or(end.0, |(number, _)| *number);
-        let mut head = Head::at_start_of(storage, lowest)?;
+        let mut head = Head::at_start_of(storage, lowest, mode)?;
         head.catch_up(storage, end)?;
         Ok(head)
     }
@@ -81,12 +85,12 @@ impl Head {
     }
 
     /// Stands before the first frame of a segment.
-    fn at_start_of(storage: &dyn Storage, number: SegmentNumber) -> Result<Head> {
-        let segment = Segment::open(storage, number, OpenMode::Write)?;
+    fn at_start_of(storage: &dyn Storage, number: SegmentNumber, mode: OpenMode) -> Result<Head> {
+        let segment = Segment::open(storage, number, mode)?;
         let position = start_of(&segment);
         let footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
         let (types, runs) = (TypeTable::new(), RunIndex::default());
-        Ok(Head { segment, position, types, runs, footer, sealed: false, read_bytes: 0 })
+        Ok(Head { mode, segment, position, types, runs, footer, sealed: false, read_bytes: 0 })
     }
 
     /// The log.
@@ -133,7 +137,7 @@ impl Head {
     }
 
     fn enter(&mut self, storage: &dyn Storage, number: SegmentNumber) -> Result<()> {
-        let segment = Segment::open(storage, number, OpenMode::Write)?;
+        let segment = Segment::open(storage, number, self.mode)?;
         let mut position = start_of(&segment);
         if segment.header.log_id != self.log_id() || position.next_seq < self.position.next_seq {
             let message = format!("segment {number} does not continue segment {}", self.position.segment);

@@ -18,6 +18,10 @@ pub(crate) const RUNS_INDEX_TEMPORARY: &str = "runs.idx.tmp";
 pub(crate) const RESTORING: &str = "restoring";
 /// The directory of the segments.
 pub(crate) const SEGMENTS: &str = "segments";
+/// The directory of the blobs.
+pub(crate) const BLOBS: &str = "blobs";
+/// The directory of the snapshots.
+pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// The directory of bytes that were taken out of the log.
 pub(crate) const QUARANTINE: &str = "quarantine";
 

@@ -48,10 +48,17 @@ impl RecoveryPlan {
         let listing = Listing::read(storage)?;
         let lock = LockState::read(storage)?;
         let Some(newest) = listing.newest() else {
-            return Err(slots.newest.map_or_else(no_store, |mark| missing(mark.segment)));
+            return Err(match (listing.special.first(), slots.newest) {
+                (Some((number, _)), _) => listing.missing(*number),
+                (None, Some(mark)) => listing.missing(mark.segment),
+                (None, None) => no_store(),
+            });
         };
         if let Some(mark) = slots.newest.filter(|mark| mark.segment > newest) {
-            return Err(missing(mark.segment).seq(mark.durable));
+            return Err(listing.missing(mark.segment).seq(mark.durable));
+        }
+        if let Some((number, _)) = listing.special.last().filter(|(number, _)| *number > newest) {
+            return Err(listing.missing(*number));
         }
         check_listing(storage, &listing)?;
         let segment = Segment::open(storage, newest, OpenMode::Read)?;
@@ -172,12 +179,6 @@ fn up_to(durable: u64) -> String {
     format!("seqs up to {durable}")
 }
 
-fn missing(number: SegmentNumber) -> Error {
-    Error::new(ErrorKind::Damaged, "T0303", format!("segment {number} is missing"))
-        .segment(number)
-        .hint("put the file back; taffrail log verify tells what is lost without it")
-}
-
 fn foreign(message: String, number: SegmentNumber) -> Error {
     Error::new(ErrorKind::Damaged, "T0304", message).segment(number).hint("taffrail log verify")
 }
@@ -187,7 +188,7 @@ fn check_listing(storage: &dyn Storage, listing: &Listing) -> Result<()> {
     for (after, hole) in listing.holes() {
         let covers_from = Segment::open(storage, after, OpenMode::Read)?.header.covers_from;
         if covers_from > hole {
-            return Err(missing(hole));
+            return Err(listing.missing(hole));
         }
     }
     let Some((lowest, _)) = listing.segments.first() else { return Ok(()) };
@@ -196,7 +197,7 @@ fn check_listing(storage: &dyn Storage, listing: &Listing) -> Result<()> {
     }
     match Segment::open(storage, *lowest, OpenMode::Read)?.header.covers_from {
         SegmentNumber::FIRST => Ok(()),
-        from => Err(missing(from.previous().unwrap_or(SegmentNumber::FIRST))),
+        from => Err(listing.missing(from.previous().unwrap_or(SegmentNumber::FIRST))),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::log::head::Head;
 use crate::log::lock::LockState;
 use crate::log::paths;
 use crate::log::recovery::{RecoveryPlan, distrust_cache};
-use crate::storage::Storage;
+use crate::storage::{EntryKind, OpenMode, Storage, WrongKind};
 use crate::{ErrorKind, Recovered, SegmentNumber};
 
 /// The end of the log as a new holder of the lock finds it.
@@ -24,29 +24,59 @@ pub(crate) struct Settled {
 /// Finds the end of the log, running recovery unless the last holder left in order within this boot. The caller holds the
 /// lock.
 pub(crate) fn settle(storage: &dyn Storage, state: LockState) -> Result<Settled> {
-    if let LockState::Clean { boot_id, segment, offset, durable } = state
-        && boot_id == storage.boot_id()
-        && let Some(head) = attach_if_end(storage, (segment, offset))?
-    {
-        let durable = durable.min(head.seq());
+    if let Some((head, durable)) = attach_if_clean(storage, state, OpenMode::Write)? {
         return Ok(Settled { head, durable, recovered: None, clean: true });
     }
     distrust_cache(storage)?;
     let plan = RecoveryPlan::make(storage)?;
     let recovered = plan.apply(storage)?;
-    let head = Head::attach(storage, plan.end())?;
+    let head = Head::attach(storage, plan.end(), OpenMode::Write)?;
     Ok(Settled { head, durable: plan.head(), recovered, clean: false })
+}
+
+/// What [`settle`] would say to a plan without a refusal, found out by reading: `Ok(true)` where the last holder's word is
+/// taken, and the tail not looked at; `Ok(false)` where the plan would be carried out.
+///
+/// # Errors
+/// What settling would fail with.
+pub(crate) fn foresee(storage: &dyn Storage, plan: &RecoveryPlan) -> Result<bool> {
+    if let Some(entry) = storage.entry(paths::LOCK).map_err(|error| crate::Error::io("cannot look at LOCK", error))?
+        && entry.kind != EntryKind::File
+    {
+        let wrong = WrongKind { name: entry.name, found: entry.kind, expected: EntryKind::File };
+        return Err(crate::Error::io("cannot open LOCK", wrong.into_io()));
+    }
+    if attach_if_clean(storage, plan.lock, OpenMode::Read)?.is_some() {
+        return Ok(true);
+    }
+    if let Some(refusal) = plan.refusal() {
+        return Err(refusal);
+    }
+    Head::attach(storage, plan.end(), OpenMode::Read).map(|_| false)
+}
+
+/// The end of the log and the highest durable seq, where the last holder left in order within this boot.
+fn attach_if_clean(storage: &dyn Storage, state: LockState, mode: OpenMode) -> Result<Option<(Head, u64)>> {
+    let LockState::Clean { boot_id, segment, offset, durable } = state else { return Ok(None) };
+    if boot_id != storage.boot_id() {
+        return Ok(None);
+    }
+    let head = attach_if_end(storage, (segment, offset), mode)?;
+    Ok(head.map(|head| {
+        let durable = durable.min(head.seq());
+        (head, durable)
+    }))
 }
 
 /// The head at the place that `LOCK` names, if the log ends there. `LOCK` is believed only as far as the log bears it out: it
 /// may have been put back from a copy.
-fn attach_if_end(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Option<Head>> {
+fn attach_if_end(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Option<Head>> {
     let entry = storage.entry(&paths::segment(end.0));
     let entry = entry.map_err(|error| crate::Error::io("cannot look at the newest segment", error).segment(end.0))?;
     if entry.is_none() {
         return Ok(None);
     }
-    match Head::attach(storage, end) {
+    match Head::attach(storage, end, mode) {
         Ok(head) => Ok(if head.is_end(storage)? { Some(head) } else { None }),
         Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
         Err(error) => Err(error),

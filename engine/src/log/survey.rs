@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::log::listing::{Listing, no_store};
 use crate::log::lock::LockState;
 use crate::log::{paths, watermark};
-use crate::storage::{OpenMode, Storage, StorageFile, read_full_at};
+use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_full_at};
 use crate::{Defect, DefectKind, LogId, SegmentHeader, SegmentNumber, Watermark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +50,10 @@ pub(crate) struct Survey {
     pub(crate) files: Vec<SurveyedFile>,
     /// `None` where no header and no watermark can be read.
     pub(crate) log_id: Option<LogId>,
+    /// What is in the place of a file or a directory of the store and is neither.
+    pub(crate) misplaced: Vec<(&'static str, EntryKind)>,
+    /// The same of segments, by number.
+    pub(crate) special: Vec<(SegmentNumber, EntryKind)>,
     /// Whether somebody is writing.
     pub(crate) live: bool,
 }
@@ -66,7 +70,7 @@ impl Survey {
         let lock = LockState::read(storage)?;
         let slots = settled_slots(storage)?;
         let listing = Listing::read(storage)?;
-        if listing.segments.is_empty() && slots.newest.is_none() {
+        if listing.segments.is_empty() && listing.special.is_empty() && slots.newest.is_none() {
             return Err(no_store());
         }
         let mut names = [listing.segments, listing.superseded].concat();
@@ -81,7 +85,8 @@ impl Survey {
         assign_roles(&mut files, log_id);
         let mark = slots.newest.filter(|mark| Some(mark.log_id) == log_id);
         let live = is_held_by_a_living_process(storage, lock);
-        Ok(Survey { lock, slots, mark, files, log_id, live })
+        let (special, misplaced) = (listing.special, misplaced(storage)?);
+        Ok(Survey { lock, slots, mark, files, log_id, misplaced, special, live })
     }
 
     /// Looks at one segment's file, away from its store.
@@ -98,7 +103,8 @@ impl Survey {
         let role = if newer { Role::Newer } else { Role::Member(name) };
         let files = vec![SurveyedFile { name, len_bytes, header, defects, role }];
         let (lock, slots) = (LockState::Unknown, WatermarkSlots::default());
-        Ok(Survey { lock, slots, mark: None, files, log_id, live: false })
+        let (misplaced, special) = (Vec::new(), Vec::new());
+        Ok(Survey { lock, slots, mark: None, files, log_id, misplaced, special, live: false })
     }
 
     /// The segments of the log with the places of their files in [`Survey::files`], ascending by number.
@@ -128,14 +134,26 @@ pub(crate) fn open(storage: &dyn Storage, name: SegmentNumber) -> Result<Arc<dyn
     }
 }
 
+/// Names of the store that bear something else than they should.
+fn misplaced(storage: &dyn Storage) -> Result<Vec<(&'static str, EntryKind)>> {
+    let files = [paths::LOCK, paths::WATERMARK, paths::RUNS_INDEX, paths::CONFIG].map(|name| (name, EntryKind::File));
+    let directories = [paths::BLOBS, paths::SNAPSHOTS, paths::QUARANTINE].map(|name| (name, EntryKind::Directory));
+    let mut misplaced = Vec::new();
+    for (name, due) in files.into_iter().chain(directories) {
+        let entry = storage.entry(name).map_err(|error| Error::io(format_args!("cannot look at {name}"), error))?;
+        misplaced.extend(entry.filter(|entry| entry.kind != due).map(|entry| (name, entry.kind)));
+    }
+    Ok(misplaced)
+}
+
 /// A reader may meet a slot that is being written: then it is whole a moment later.
 fn settled_slots(storage: &dyn Storage) -> Result<WatermarkSlots> {
-    let slots = watermark::read(storage)?;
+    let slots = watermark::read_if_file(storage)?;
     if slots.defects.is_empty() {
         return Ok(slots);
     }
     storage.sleep(Survey::PAUSE);
-    watermark::read(storage)
+    watermark::read_if_file(storage)
 }
 
 fn read_header(file: &dyn StorageFile, name: SegmentNumber) -> Result<(Option<SegmentHeader>, Vec<Defect>)> {

@@ -14,7 +14,7 @@ use crate::log::restore;
 use crate::log::run_index::RunTip;
 use crate::log::settle::{Settled, settle};
 use crate::log::watermark::WatermarkFile;
-use crate::storage::{Storage, write_all_at};
+use crate::storage::{OpenMode, Storage, write_all_at};
 use crate::{ErrorKind, Flags, Header, Kind, Recovered, Seq, Watermark};
 use planned::Planned;
 use std::sync::Arc;
@@ -263,7 +263,7 @@ impl Writer {
             Err(error) if error.code() == "T0313" => {
                 let end = self.head.position.place();
                 self.flush()?;
-                self.head = Head::rebuild(&*self.storage, end)?;
+                self.head = Head::rebuild(&*self.storage, end, OpenMode::Write)?;
                 self.head.runs.find(&*self.storage, name)
             }
             found => found,

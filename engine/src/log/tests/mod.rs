@@ -1,5 +1,6 @@
 //! Tests of the log that need no command line.
 
+mod affected;
 mod appending;
 mod crash;
 mod crash_faults;
@@ -12,12 +13,14 @@ mod crash_workload;
 mod damage_kit;
 mod doubt;
 mod flipping;
+mod foretelling;
 #[cfg(shuttle)]
 mod interleaved;
 #[cfg(shuttle)]
 mod interleaved_storage;
 mod lock_rot;
 mod model;
+mod policies;
 mod reading;
 mod repairing;
 mod surgery;
