@@ -36,6 +36,10 @@ fuzz SECS="30":
 interleavings *ARGS:
     .ci/interleavings {{ARGS}}
 
+# Changes of the code that no test notices; needs cargo-mutants. `just mutants 1/8` tries an eighth of them.
+mutants SHARD="0/1":
+    .ci/mutants {{SHARD}}
+
 # The tests of log-format under miri; needs a nightly compiler with miri.
 miri *ARGS:
     .ci/miri {{ARGS}}

@@ -1,15 +1,19 @@
 //! What holds for a command: flag > environment > the store's config.toml > the user's own > default.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use taffrail::config::{
-    CONFIG_FILE_NAME, ReadError, RedactionConfig, RetentionConfig, Setting, Source, StoreConfig, SyncPolicy, UnitError,
-    format_byte_size, format_duration, parse_lock_timeout, parse_segment_size,
+    CONFIG_FILE_NAME, CONFIG_LEN_BYTES_MAX, ReadError, RedactionConfig, RetentionConfig, Setting, Source, StoreConfig,
+    SyncPolicy, UnitError, format_byte_size, format_duration, parse_lock_timeout, parse_segment_size,
 };
 use taffrail::redact::Redactor;
-use taffrail::storage::Disk;
+use taffrail::storage::{Disk, WrongKind};
 use taffrail::{Journal, Options};
 
 use crate::codes;
@@ -110,10 +114,20 @@ fn user_directory() -> Option<PathBuf> {
     base.or_else(|| set("HOME").map(|home| home.join(".config"))).map(|base| base.join("taffrail"))
 }
 
-/// The user's own file may be a link, unlike a store's.
-#[expect(clippy::disallowed_methods, reason = "the user's configuration is not part of a store")]
+/// The user's own file may be a link, unlike a store's; but a file it has to be, and no more of it is read than a store's.
 fn of_user(path: &Path) -> Result<StoreConfig, Failure> {
-    let bytes = match std::fs::read(path) {
+    let read = || {
+        // A pipe must be refused, not waited for.
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(CONFIG_LEN_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = match read() {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             return Ok(StoreConfig::default());
@@ -128,9 +142,10 @@ fn unreadable(path: &Path, error: &ReadError) -> Failure {
         ReadError::Config(error) => translate::config(path, error).into(),
         ReadError::Io(error) => {
             let message = format!("cannot read the configuration: {error}");
-            Problem::new(codes::T0309, Exit::Io, message)
+            let code = if WrongKind::of(error).is_some() { codes::T0314 } else { codes::T0309 };
+            Problem::new(code, Exit::Io, message)
                 .at(path.display().to_string())
-                .hint("taffrail explain T0309")
+                .hint(format!("taffrail explain {code}"))
                 .into()
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use taffrail::bundle::Bundle;
 use taffrail::config::StoreConfig;
 use taffrail::nearest::nearest;
-use taffrail::storage::{Disk, OpenMode, Storage, StorageFile};
+use taffrail::storage::{Disk, OpenMode, Storage, StorageFile, WrongKind};
 use taffrail::{Error, Journal, Options, Reader};
 
 use crate::codes;
@@ -167,9 +167,10 @@ impl Store {
     pub fn segment_file(&self) -> Result<Arc<dyn StorageFile>, Failure> {
         let name = self.location.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let file = self.disk.open(&name, OpenMode::Read).map_err(|error| {
-            Problem::new(codes::T0309, Exit::Io, format!("cannot open the segment: {error}"))
+            let code = if WrongKind::of(&error).is_some() { codes::T0314 } else { codes::T0309 };
+            Problem::new(code, Exit::Io, format!("cannot open the segment: {error}"))
                 .at(self.location.path.display().to_string())
-                .hint("taffrail explain T0309")
+                .hint(format!("taffrail explain {code}"))
         })?;
         Ok(file.into())
     }

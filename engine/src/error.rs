@@ -1,4 +1,5 @@
 use crate::SegmentNumber;
+use crate::storage::WrongKind;
 use std::fmt;
 use std::sync::Arc;
 
@@ -79,7 +80,7 @@ impl Error {
         }))
     }
 
-    /// A failed call to the machine, with the code for a full disk where it is one.
+    /// A failed call to the machine, with a code of its own for a full disk, and for something else in a file's place.
     pub(crate) fn io(what: impl fmt::Display, error: std::io::Error) -> Error {
         if let Some(damage) = crate::bundle::as_damage(&error) {
             return damage;
@@ -88,7 +89,11 @@ impl Error {
             error.kind(),
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge
         );
-        let code = if full { "T0312" } else { "T0309" };
+        let code = match WrongKind::of(&error) {
+            Some(_) => "T0314",
+            None if full => "T0312",
+            None => "T0309",
+        };
         let mut made = Error::new(ErrorKind::Io, code, format!("{what}: {error}"));
         made.0.source = Some(Arc::new(error));
         if full {

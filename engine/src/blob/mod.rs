@@ -5,12 +5,15 @@
 //! log has recorded always has its whole blob, whenever the power goes. A blob that no record names is harmless.
 
 mod digest;
+mod named;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use digest::Digest;
+pub(crate) use named::named_by;
+pub(crate) use read::copy;
 pub use write::{Kept, PutError};
 
 use crate::error::{Error, Result};
@@ -19,7 +22,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The directory of the blobs, below the store.
-const DIRECTORY: &str = "blobs";
+const DIRECTORY: &str = crate::log::paths::BLOBS;
 /// What a blob's name ends with while it is being written.
 const TEMPORARY: &str = ".tmp";
 /// Most digests that are remembered as written by this process; above it the memory begins anew.
@@ -67,6 +70,11 @@ impl Blobs {
 /// The directory of a blob.
 fn directory_of(digest: &Digest) -> String {
     format!("{DIRECTORY}/{:02x}", digest.0[0])
+}
+
+/// The file of a blob, relative to the store.
+pub(crate) fn file_of(digest: &Digest) -> String {
+    name_of(digest)
 }
 
 /// The name of a blob.

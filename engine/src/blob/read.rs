@@ -1,7 +1,7 @@
 use super::{Blobs, DIRECTORY, Digest, directory_of, name_of};
 use crate::ErrorKind;
 use crate::error::{Error, Result};
-use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_full_at};
+use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, WrongKind, read_full_at};
 use std::io;
 
 /// Bytes read at a time.
@@ -30,9 +30,30 @@ pub(super) fn digest_of(
 pub(super) fn open(storage: &dyn Storage, digest: &Digest) -> Result<Option<Box<dyn StorageFile>>> {
     match storage.open(&name_of(digest), OpenMode::Read) {
         Ok(file) => Ok(Some(file)),
+        Err(error) if WrongKind::of(&error).is_some() => {
+            Err(Error::io(format_args!("cannot open blob {digest}"), error))
+        }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(Error::io(format_args!("cannot open blob {digest}"), error)),
     }
+}
+
+/// [`Blobs::copy_to`], of the store in a storage.
+pub(crate) fn copy(
+    storage: &dyn Storage,
+    digest: &Digest,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<u64> {
+    let file = open(storage, digest)?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "T0159", format!("there is no blob {digest}")).hint("taffrail log verify")
+    })?;
+    let copied = digest_of(&*file, sink);
+    let (found, len_bytes) = copied.map_err(|error| Error::io(format_args!("cannot read blob {digest}"), error))?;
+    if found == *digest {
+        return Ok(len_bytes);
+    }
+    let message = format!("blob {digest} is damaged: its content's digest is {found}");
+    Err(Error::new(ErrorKind::Damaged, "T0160", message).hint("taffrail log verify"))
 }
 
 impl Blobs {
@@ -53,16 +74,7 @@ impl Blobs {
     /// # Errors
     /// `NotFound`; `Damaged` where the content is not what its name says (the sink has had it by then); `Io`.
     pub fn copy_to(&self, digest: &Digest, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<u64> {
-        let file = open(&*self.storage, digest)?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "T0159", format!("there is no blob {digest}")).hint("taffrail log verify")
-        })?;
-        let copied = digest_of(&*file, sink);
-        let (found, len_bytes) = copied.map_err(|error| Error::io(format_args!("cannot read blob {digest}"), error))?;
-        if found == *digest {
-            return Ok(len_bytes);
-        }
-        let message = format!("blob {digest} is damaged: its content's digest is {found}");
-        Err(Error::new(ErrorKind::Damaged, "T0160", message).hint("taffrail log verify"))
+        copy(&*self.storage, digest, sink)
     }
 
     /// A blob's content, where it takes at most `limit_bytes`.

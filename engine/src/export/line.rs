@@ -56,6 +56,9 @@ pub(crate) struct TypeLine {
 pub(crate) struct End {
     pub(crate) events: u64,
     pub(crate) last_seq: u64,
+    /// Blobs that the events name. They are not part of an export.
+    #[serde(default)]
+    pub(crate) blobs_not_carried: u64,
 }
 
 /// An event.

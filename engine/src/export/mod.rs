@@ -3,11 +3,13 @@
 //! The first line is the header (`taffrail.export/1`), the last one the end (`taffrail.export-end/1`); between them stands
 //! one `taffrail.exported/1` for each event. An export of a part also has a `taffrail.exported-type/1` before the first
 //! event of each type. Restoring a whole export into an empty store and exporting that gives the same bytes.
+//! Blobs are not part of an export: the end counts those that the events name.
 //! An export of a log that lacks events, since it was compacted or repaired, is that of a part.
 
 pub(crate) mod base64;
 pub(crate) mod line;
 
+use crate::blob::{Digest, named_by};
 use crate::error::{Error, Result};
 use crate::log::Reader;
 use crate::{Events, Kind, Query, RunSummary, Seq, TypeRegistered};
@@ -33,6 +35,8 @@ pub struct ExportReport {
     pub events: u64,
     /// The last one's seq; 0 for none.
     pub last_seq: u64,
+    /// How many blobs the events name. Their contents are not part of an export.
+    pub blobs_not_carried: u64,
 }
 
 /// Hands the lines of an export to a sink, each with its newline. Only what is durable is exported.
@@ -58,6 +62,8 @@ pub(crate) struct Lines<'a> {
     names: BTreeMap<Seq, Option<String>>,
     /// The types that have been described; `None` where their registrations are events of the export.
     types: Option<BTreeSet<Kind>>,
+    /// The blobs that the events name.
+    blobs: BTreeSet<Digest>,
     report: ExportReport,
     is_ended: bool,
     text: String,
@@ -85,6 +91,7 @@ impl<'a> Lines<'a> {
             header: Some(header),
             names,
             types: (!complete).then(BTreeSet::new),
+            blobs: BTreeSet::new(),
             report: ExportReport::default(),
             is_ended: false,
             text: String::new(),
@@ -103,8 +110,9 @@ impl<'a> Lines<'a> {
         }
         let Some(record) = self.events.next()? else {
             self.is_ended = true;
-            let ExportReport { events, last_seq } = self.report;
-            push(&mut self.text, &Line::End(End { events, last_seq }))?;
+            self.report.blobs_not_carried = self.blobs.len() as u64;
+            let ExportReport { events, last_seq, blobs_not_carried } = self.report;
+            push(&mut self.text, &Line::End(End { events, last_seq, blobs_not_carried }))?;
             return Ok(Some(&self.text));
         };
         if let (Some(types), Some(entry)) = (&mut self.types, &record.entry)
@@ -113,9 +121,12 @@ impl<'a> Lines<'a> {
             let registered = TypeRegistered { kind: record.kind, entry: (***entry).clone() };
             push(&mut self.text, &Line::Type(TypeLine { data_base64: base64::encode(&registered.encode()) }))?;
         }
+        if let Some(entry) = &record.entry {
+            self.blobs.extend(named_by(entry, &record.payload).into_iter().map(|(_, digest)| digest));
+        }
         let name = record.run.and_then(|run| self.names.get(&run)).cloned().flatten();
         push(&mut self.text, &Line::Event(Box::new(Exported::of(&record, name))))?;
-        self.report = ExportReport { events: self.report.events + 1, last_seq: record.seq.get() };
+        (self.report.events, self.report.last_seq) = (self.report.events + 1, record.seq.get());
         Ok(Some(&self.text))
     }
 }

@@ -45,6 +45,7 @@ mod watch;
 pub(crate) use ancestry::parent_of;
 pub use check::{CheckOptions, check, check_with};
 pub use checkpoint::{BUILD, CHECKPOINT_EVERY_EVENTS, RecordedCheckpoint};
+pub(crate) use codec::decode_event;
 #[cfg(test)]
 pub(crate) use codec::decode_state as decode_canonical;
 pub use dynamic::Schemas;

@@ -7,7 +7,7 @@ use crate::fold::snapshot::{MAX_FILE_LEN_BYTES, SnapshotHead, decode, encode};
 use crate::fold::state::{Standing, StateDigest, canonical_bytes};
 use crate::fold::voucher::{find_or_append, is_vouched_for};
 use crate::log::paths::SNAPSHOTS;
-use crate::storage::{EntryKind, OpenMode, Storage, read_full_at, write_all_at};
+use crate::storage::{EntryKind, OpenMode, Storage, WrongKind, read_full_at, write_all_at};
 use crate::{ErrorKind, Journal, Reader, Seq, TypeEntry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,6 +81,10 @@ impl Snapshots {
         let mut list = SnapshotList::default();
         for directory in self.entries(SNAPSHOTS, EntryKind::Directory)? {
             let directory = format!("{SNAPSHOTS}/{directory}");
+            for kind in EntryKind::SPECIAL {
+                let named = self.entries(&directory, kind)?.into_iter().map(|name| format!("{directory}/{name}"));
+                list.findings.extend(named.map(|file| SnapshotFinding { file, why: format!("it is {kind}") }));
+            }
             for name in self.entries(&directory, EntryKind::File)? {
                 let file = format!("{directory}/{name}");
                 match self.read(&file) {
@@ -344,6 +348,8 @@ impl Snapshots {
                 Ok(wanted.map(|entry| entry.name).collect())
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            // Snapshots are hints: what is no directory holds none. `log verify` tells of it.
+            Err(error) if WrongKind::of(&error).is_some() => Ok(Vec::new()),
             Err(error) => Err(Error::io(format_args!("cannot list {directory}"), error)),
         }
     }

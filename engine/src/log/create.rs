@@ -63,7 +63,10 @@ fn foreign(name: &str) -> Error {
 
 /// Makes the first segment of a new store. The caller holds the lock, so that only one process does.
 pub(crate) fn ensure_first_segment(storage: &dyn Storage, options: &Options) -> Result<()> {
-    let nothing_yet = Listing::read(storage)?.segments.is_empty() && Evidence::read(storage)?.log_id().is_none();
+    let listing = Listing::read(storage)?;
+    // Something else in a segment's place is a reason to look, not to begin anew.
+    let is_empty = listing.segments.is_empty() && listing.special.is_empty();
+    let nothing_yet = is_empty && Evidence::read(storage)?.log_id().is_none();
     if !nothing_yet {
         return Ok(());
     }

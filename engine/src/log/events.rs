@@ -1,4 +1,5 @@
 use crate::error::{Error, Result};
+use crate::log::listing::Listing;
 use crate::log::loss::{EventOrLoss, Loss};
 use crate::log::open_segment::{Found, OpenSegment, Seen};
 use crate::log::piece::SeqRange;
@@ -192,7 +193,7 @@ impl Forward {
         while !self.paused && !self.finished {
             let is_newest = self.position + 1 >= reader.segments.len();
             let Some(open) = &mut self.current else {
-                if let Some(loss) = self.enter(reader, query, is_newest)?.filter(|loss| loss.concerns(query)) {
+                if let Some(loss) = self.enter(reader, query, *durable, is_newest)?.filter(|loss| loss.concerns(query)) {
                     return Ok(Some(Next::Loss(loss)));
                 }
                 continue;
@@ -214,12 +215,40 @@ impl Forward {
         Ok(None)
     }
 
+    /// Behind the last segment that is listed: if more is known to have been acknowledged, another one has been begun since,
+    /// or the newest one is missing.
+    fn check_end(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<Option<Box<Loss>>> {
+        let (Some(storage), Some(expected)) = (reader.storage(), self.expected) else { return Ok(None) };
+        let is_wanted = query.until.is_none_or(|until| expected < until);
+        if expected.get() > durable || !is_wanted {
+            return Ok(None);
+        }
+        let listing = Listing::read(&**storage)?;
+        if listing.newest() > reader.segments.last().copied() {
+            return Ok(None);
+        }
+        let next = reader.segments.last().map_or(SegmentNumber::FIRST, |number| number.next());
+        let error = listing.missing(next).seq(expected.get());
+        if !self.past_damage {
+            return Err(error);
+        }
+        self.expected = None;
+        Ok(Some(Box::new(Loss::new(error, SeqRange::between(expected.get(), durable + 1)))))
+    }
+
     /// Opens the next segment, or passes it over where its footer shows that nothing in it is wanted. Gives what is missing
     /// before it, or instead of it, where that is passed over.
-    fn enter(&mut self, reader: &Reader, query: &Query, is_newest: bool) -> Result<Option<Box<Loss>>> {
+    fn enter(
+        &mut self,
+        reader: &Reader,
+        query: &Query,
+        durable: u64,
+        is_newest: bool,
+    ) -> Result<Option<Box<Loss>>> {
         let Some(number) = reader.segments.get(self.position).copied() else {
+            let loss = self.check_end(reader, query, durable)?;
             self.paused = true;
-            return Ok(None);
+            return Ok(loss);
         };
         let mut opened = match reader.source.open(number, query) {
             Err(error) if self.past_damage && !is_newest && error.kind() == ErrorKind::Damaged => {

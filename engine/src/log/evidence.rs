@@ -39,7 +39,18 @@ impl Evidence {
     /// # Errors
     /// `Io`.
     pub(crate) fn read(storage: &dyn Storage) -> Result<Evidence> {
-        let slots = watermark::read(storage)?;
+        Evidence::beside(storage, watermark::read(storage)?)
+    }
+
+    /// Reads what there is, for a look that goes on whatever is in the place of the watermark.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn read_if_files(storage: &dyn Storage) -> Result<Evidence> {
+        Evidence::beside(storage, watermark::read_if_file(storage)?)
+    }
+
+    fn beside(storage: &dyn Storage, slots: WatermarkSlots) -> Result<Evidence> {
         let lock = LockState::read(storage)?;
         Ok(Evidence { slots, lock, snapshots: snapshots(storage)? })
     }
@@ -75,7 +86,6 @@ impl Evidence {
         let mut heads = newer.filter_map(|(_, name)| head(storage, name));
         if let Some(head) = heads.find(|head| head.log_id == log_id) {
             found.durable = found.durable.max(head.seq.get());
-            found.segment = found.segment.max(SegmentNumber::new(head.frame.segment));
         }
         found
     }

@@ -38,21 +38,11 @@ pub(crate) struct Head {
 impl Head {
     /// Opens the newest segment and reads what leads up to its end: from the run index on where that can be trusted, else
     /// from the footers of all segments.
-    pub(crate) fn attach(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Head> {
-        Head::attach_in(storage, end, OpenMode::Write)
-    }
-
-    /// Why [`Head::attach`] would fail, if it would: by reading only.
     ///
-    /// # Errors
-    /// What it would fail with.
-    pub(crate) fn try_attach(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<()> {
-        Head::attach_in(storage, end, OpenMode::Read).map(|_| ())
-    }
-
-    fn attach_in(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
+    /// With [`OpenMode::Read`] it is only found out whether that can be done.
+    pub(crate) fn attach(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
         let hint = RunIndex::load(storage)?.filter(|(_, position, _)| position.place() <= end);
-        let Some((runs, position, types)) = hint else { return Head::rebuild_in(storage, end, mode) };
+        let Some((runs, position, types)) = hint else { return Head::rebuild(storage, end, mode) };
         let segment = Segment::open(storage, position.segment, mode)?;
         let key = segment.header.key();
         let mut head = Head { segment, key, mode, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
@@ -84,11 +74,7 @@ impl Head {
     }
 
     /// Throws the run index away and reads the whole log's footers again.
-    pub(crate) fn rebuild(storage: &dyn Storage, end: (SegmentNumber, u64)) -> Result<Head> {
-        Head::rebuild_in(storage, end, OpenMode::Write)
-    }
-
-    fn rebuild_in(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
+    pub(crate) fn rebuild(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
         let lowest = Listing::read(storage)?.segments.first().map_or(end.0, |(number, _)| *number);
         let mut head = Head::at_start_of(storage, lowest, mode)?;
         head.catch_up(storage, end)?;

@@ -1,11 +1,11 @@
 //! What a store is and how it stands: a report that is made by reading only.
 
 use crate::error::{Error, Result};
-use crate::log::head::Head;
 use crate::log::listing::Listing;
 use crate::log::lock::LockState;
 use crate::log::recovery::RecoveryPlan;
 use crate::log::segment::Segment;
+use crate::log::settle::foresee;
 use crate::storage::{OpenMode, Storage};
 use crate::{ErrorKind, SegmentHeader, Verdict};
 use std::time::Duration;
@@ -51,7 +51,9 @@ pub enum Opening {
     InFlight(RecoveryPlan),
     /// What [`RecoveryPlan::refusal`], [`RecoveryPlan::cut`] and [`RecoveryPlan::leftovers`] say.
     Planned(RecoveryPlan),
-    /// It would fail before it came to the tail.
+    /// Nothing: the last holder of the lock left in order, and its word is taken. Recovery would say what the plan says.
+    Trusted(RecoveryPlan),
+    /// It would fail: before it came to the tail, or when it read what leads up to it.
     Refused(Error),
 }
 
@@ -80,7 +82,7 @@ impl StoreInfo {
     /// `NotFound` where there is no store; `Io` where its directory cannot be listed.
     pub fn read(storage: &dyn Storage) -> Result<StoreInfo> {
         let listing = Listing::read(storage)?;
-        let opening = opening(storage)?;
+        let opening = foreseen(storage, opening(storage)?);
         let owner = Owner::of(LockState::read(storage)?, storage);
         let numbers = listing.segments.iter().rev().map(|(number, _)| *number);
         let header = numbers
@@ -94,6 +96,23 @@ impl StoreInfo {
     #[must_use]
     pub fn segments_len_bytes(&self) -> u64 {
         self.listing.segments.iter().map(|(_, len_bytes)| len_bytes).sum()
+    }
+}
+
+/// A good tail is not all: whoever opens the store reads the newest segment, or hints that stand for it.
+fn foreseen(storage: &dyn Storage, opening: Opening) -> Opening {
+    let Opening::Planned(plan) = opening else { return opening };
+    match foresee(storage, &plan) {
+        Ok(false) => Opening::Planned(plan),
+        Ok(true) if plan.tail.verdict == Verdict::End => Opening::Planned(plan),
+        Ok(true) => Opening::Trusted(plan),
+        // What the plan itself refuses is told with the plan.
+        Err(_) if plan.refusal().is_some() => Opening::Planned(plan),
+        // Beside a writer one look may fall into a rotation.
+        Err(error) => match RecoveryPlan::make(storage).map(|again| foresee(storage, &again)) {
+            Ok(Ok(_)) => Opening::Planned(plan),
+            Ok(Err(_)) | Err(_) => Opening::Refused(error),
+        },
     }
 }
 
@@ -114,23 +133,12 @@ fn opening(storage: &dyn Storage) -> Result<Opening> {
             Err(_) => before.as_ref() == Some(&seen),
         };
         if judged {
-            return Ok(look.and_then(|plan| read_on(storage, plan)).unwrap_or_else(Opening::Refused));
+            return Ok(look.map_or_else(Opening::Refused, Opening::Planned));
         }
         before = Some(seen);
         storage.sleep(StoreInfo::BETWEEN_LOOKS);
     }
     Ok(RecoveryPlan::make(storage).map_or_else(Opening::Refused, Opening::InFlight))
-}
-
-/// Opening does not end with the tail: types, runs and their revisions are read up to it, and that may fail as well.
-fn read_on(storage: &dyn Storage, plan: RecoveryPlan) -> Result<Opening> {
-    if plan.refusal().is_none() {
-        match Head::try_attach(storage, plan.end()) {
-            Err(error) if error.kind() == ErrorKind::Damaged => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(Opening::Planned(plan))
 }
 
 fn is_alive(owner: Owner) -> bool {

@@ -166,7 +166,10 @@ impl<'s> Inspector<'s> {
             None => {
                 let what =
                     if first == last { format!("segment {first}") } else { format!("segments {first} to {last}") };
-                Damage::new(DefectKind::SegmentMissing, Some(first), 0..0).saying(what, "no file")
+                let instead = self.survey.special.iter().filter(|(number, _)| (first..=last).contains(number));
+                let found: Vec<String> = instead.map(|(_, kind)| kind.to_string()).collect();
+                let found = if found.is_empty() { "no file".to_owned() } else { found.join(", ") };
+                Damage::new(DefectKind::SegmentMissing, Some(first), 0..0).saying(what, found)
             }
         };
         damage.lost.extend(lost);
@@ -248,6 +251,11 @@ impl<'s> Inspector<'s> {
         let at_least = self.survey.at_least;
         if let Some(segment) = at_least.segment.filter(|segment| *segment >= progress.number) {
             self.missing(progress.number..=segment, Some(Seq::after(at_least.durable)), progress, visit)?;
+            progress.number = segment.next();
+        }
+        if let Some((number, _)) = self.survey.special.last().filter(|(number, _)| *number >= progress.number) {
+            // How many events go with it nobody knows: nothing tells.
+            self.missing(progress.number..=*number, None, progress, visit)?;
         }
         for place in std::mem::take(&mut progress.others).into_values() {
             if let Some(damage) = self.other(place, progress) {
@@ -278,8 +286,32 @@ impl<'s> Inspector<'s> {
         }
     }
 
+    /// Looks at a store; and a second time where the newest segment's end calls for it, in case somebody is writing: then
+    /// what lies above the watermark is in flight. Two looks are 50 ms apart.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none; `Io`; what `look` returns.
+    pub(crate) fn settled<T>(
+        storage: &'s dyn Storage,
+        mut look: impl FnMut(&mut Inspector<'s>) -> Result<(T, Inspected)>,
+    ) -> Result<T> {
+        let mut inspector = Inspector::open(storage)?;
+        let print = inspector.tail_print()?;
+        let (seen, inspected) = look(&mut inspector)?;
+        if !inspector.is_doubtful(inspected.tail.as_ref()) {
+            return Ok(seen);
+        }
+        storage.sleep(Survey::PAUSE);
+        if !inspector.survey.has_moved(storage)? && inspector.tail_print()? == print {
+            return Ok(seen);
+        }
+        let mut again = Inspector::open(storage)?;
+        again.survey.live = true;
+        Ok(look(&mut again)?.0)
+    }
+
     /// Whether the newest segment's end calls for a second look, in case somebody is writing.
-    pub(crate) fn is_doubtful(&self, tail: Option<&Tail>) -> bool {
+    fn is_doubtful(&self, tail: Option<&Tail>) -> bool {
         let settled = |tail: &Tail| matches!(tail.verdict, TailVerdict::End | TailVerdict::InFlight);
         !self.survey.live && matches!(self.source, Source::Store(_)) && !tail.is_some_and(settled)
     }

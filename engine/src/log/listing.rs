@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::log::paths;
 use crate::log::segment::Segment;
-use crate::storage::{EntryKind, OpenMode, Storage};
+use crate::storage::{EntryKind, OpenMode, Storage, WrongKind};
 use crate::{ErrorKind, SegmentNumber};
 use std::io;
 
@@ -12,6 +12,8 @@ pub struct Listing {
     pub segments: Vec<(SegmentNumber, u64)>,
     /// Files of segments that another one stands for: a compaction was interrupted before it removed them.
     pub superseded: Vec<(SegmentNumber, u64)>,
+    /// Names of segments that bear something else than a file, ascending: nothing of it is read.
+    pub special: Vec<(SegmentNumber, EntryKind)>,
     /// Other files in the directory of segments.
     pub strays: Vec<String>,
 }
@@ -24,7 +26,10 @@ impl Listing {
     pub fn read(storage: &dyn Storage) -> Result<Listing> {
         let entries = match storage.list(paths::SEGMENTS) {
             Ok(entries) => entries,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+                    && WrongKind::of(&error).is_none() =>
+            {
                 return Err(no_store());
             }
             Err(error) => return Err(Error::io("cannot list the segments", error)),
@@ -33,10 +38,12 @@ impl Listing {
         for entry in entries {
             match SegmentNumber::from_file_name(&entry.name) {
                 Some(number) if entry.kind == EntryKind::File => listing.segments.push((number, entry.len_bytes)),
+                Some(number) => listing.special.push((number, entry.kind)),
                 _ => listing.strays.push(entry.name),
             }
         }
         listing.segments.sort_unstable();
+        listing.special.sort_unstable_by_key(|(number, _)| *number);
         listing.set_superseded_aside(storage);
         Ok(listing)
     }
@@ -50,6 +57,33 @@ impl Listing {
                 self.superseded.extend(self.segments.extract_if(.., is_covered));
             }
         }
+    }
+
+    /// The listing of a store that there is: with a segment, or something in the place of one.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no store; `Damaged` where every segment is missing; `Io`.
+    pub(crate) fn of_store(storage: &dyn Storage) -> Result<Listing> {
+        let listing = Listing::read(storage)?;
+        match (listing.segments.first(), listing.special.first()) {
+            (None, Some((number, _))) => Err(listing.missing(*number)),
+            (None, None) => Err(no_store()),
+            _ => Ok(listing),
+        }
+    }
+
+    /// What is in a segment's place, if it is no file.
+    #[must_use]
+    pub fn special_at(&self, number: SegmentNumber) -> Option<EntryKind> {
+        self.special.iter().find(|(other, _)| *other == number).map(|(_, kind)| *kind)
+    }
+
+    /// The error for a segment that is not there.
+    pub(crate) fn missing(&self, number: SegmentNumber) -> Error {
+        let instead = self.special_at(number).map_or_else(String::new, |kind| format!(": {kind} is in its place"));
+        Error::new(ErrorKind::Damaged, "T0303", format!("segment {number} is missing{instead}"))
+            .segment(number)
+            .hint("put the file back; taffrail log verify tells what is lost without it")
     }
 
     /// The newest segment.

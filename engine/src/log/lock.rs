@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::log::paths;
-use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
+use crate::storage::{OpenMode, Storage, StorageFile, WrongKind, read_full_at, write_all_at};
 use crate::{ErrorKind, LogId, SegmentNumber};
 use std::fmt;
 use std::io::{self, Write};
@@ -112,14 +112,16 @@ impl LockState {
         words.next().is_none().then_some(state)
     }
 
-    /// Reads `LOCK` without taking it, for reports.
+    /// Reads `LOCK` without taking it, for reports. What is no file says nothing.
     ///
     /// # Errors
     /// `Io`.
     pub fn read(storage: &dyn Storage) -> Result<LockState> {
         match storage.open(paths::LOCK, OpenMode::Read) {
             Ok(file) => read_state(&*file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LockState::Unknown),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || WrongKind::of(&error).is_some() => {
+                Ok(LockState::Unknown)
+            }
             Err(error) => Err(Error::io("cannot open LOCK", error)),
         }
     }

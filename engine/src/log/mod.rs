@@ -5,6 +5,7 @@
 pub(crate) mod archived;
 mod appender;
 mod batch;
+mod blob_check;
 pub(crate) mod compact;
 pub(crate) mod create;
 mod cursor;
@@ -77,4 +78,6 @@ pub(crate) use restore::{Exact, ExactKind, Restore, not_empty};
 pub use segment::Segment;
 pub use stat::{Counts, RunStat, SegmentStat, StatReport, TypeStat, stat, stat_lone};
 pub use verify::{VerifyOptions, verify, verify_lone};
-pub use verify_report::{AffectedRun, Depth, Finding, LostEvent, SegmentReport, SegmentVerdict, Totals, VerifyReport};
+pub use verify_report::{
+    AffectedRun, Depth, Finding, LostEvent, PossiblyAffectedRun, SegmentReport, SegmentVerdict, Totals, VerifyReport,
+};

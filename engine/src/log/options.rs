@@ -11,9 +11,10 @@ pub enum SyncPolicy {
     #[default]
     Always,
     /// A sync at this interval: an appended event survives the end of its process, and a power cut takes at most
-    /// the last interval.
+    /// the last interval. In exclusive mode up to 256 KiB gather in memory first, and end with the process.
     Interval(Duration),
-    /// A sync at rotation and close only: an appended event survives the end of its process.
+    /// A sync at rotation and close only: an appended event survives the end of its process, except in exclusive mode, as
+    /// with an interval.
     Never,
 }
 

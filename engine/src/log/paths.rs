@@ -18,6 +18,8 @@ pub(crate) const RUNS_INDEX_TEMPORARY: &str = "runs.idx.tmp";
 pub(crate) const RESTORING: &str = "restoring";
 /// The directory of the segments.
 pub(crate) const SEGMENTS: &str = "segments";
+/// The directory of the blobs.
+pub(crate) const BLOBS: &str = "blobs";
 /// The directory of snapshots of states.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 /// The directory of bytes that were taken out of the log.

@@ -1,5 +1,6 @@
 //! What an inspection of a log finds, in the order of the bytes.
 
+use crate::log::paths;
 use crate::{DefectKind, Footer, Frame, GapRange, Header, SegmentHeader, SegmentNumber};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -60,6 +61,12 @@ pub enum FindingKind {
     Defect(DefectKind),
     /// An append that was never acknowledged: normal after a crash.
     TornTail,
+    /// Something else is in the place of a file or a directory of the store.
+    WrongKind,
+    /// An event names a blob that is not there.
+    BlobMissing,
+    /// A blob's content is not what its name says.
+    BlobDigest,
 }
 
 impl FindingKind {
@@ -69,6 +76,9 @@ impl FindingKind {
         match self {
             FindingKind::Defect(kind) => kind.name(),
             FindingKind::TornTail => "TORN_TAIL",
+            FindingKind::WrongKind => "WRONG_KIND",
+            FindingKind::BlobMissing => "BLOB_MISSING",
+            FindingKind::BlobDigest => "BLOB_DIGEST",
         }
     }
 }
@@ -118,8 +128,10 @@ pub struct Damage {
     pub kind: FindingKind,
     /// How much it calls for action.
     pub severity: Severity,
-    /// The segment: the number in the file's name. `None` for the watermark.
+    /// The segment: the number in the file's name. `None` for another file.
     pub segment: Option<SegmentNumber>,
+    /// Another file, relative to the store; empty for a segment.
+    pub file: String,
     /// The bytes; empty where nothing is there.
     pub range: Range<u64>,
     /// What should have been there.
@@ -147,6 +159,7 @@ impl Damage {
             kind: FindingKind::Defect(kind),
             severity,
             segment,
+            file: if segment.is_none() { paths::WATERMARK.to_owned() } else { String::new() },
             range,
             expected: String::new(),
             found: String::new(),
@@ -155,6 +168,12 @@ impl Damage {
             is_likely: false,
             likely: None,
         }
+    }
+
+    /// A finding about a file that is no segment.
+    pub(crate) fn of_file(kind: FindingKind, severity: Severity, file: &str) -> Damage {
+        let file = file.to_owned();
+        Damage { kind, severity, file, ..Damage::new(DefectKind::Chain, None, 0..0) }
     }
 
     pub(crate) fn saying(mut self, expected: impl Into<String>, found: impl Into<String>) -> Damage {
@@ -200,4 +219,28 @@ pub struct Tail {
     pub durable: u64,
     /// Whether the segment is sealed: the next event begins another one.
     pub is_sealed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FindingKind;
+
+    #[test]
+    fn the_findings_that_are_no_defects_are_those_of_the_manual() {
+        let page = include_str!("../../../docs/format.md");
+        let (_, table) = page.split_once("<!-- table: findings -->\n").expect("the table");
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let names: Vec<&str> = rows.filter_map(|row| row.split('|').nth(1)).map(str::trim).collect();
+        let kinds = [FindingKind::TornTail, FindingKind::WrongKind, FindingKind::BlobMissing, FindingKind::BlobDigest];
+        // A kind that is added has to be named here, since this does not compile without it.
+        for kind in kinds {
+            match kind {
+                FindingKind::Defect(_) => panic!("those have a table of their own"),
+                FindingKind::TornTail | FindingKind::WrongKind | FindingKind::BlobMissing | FindingKind::BlobDigest => {
+                    assert!(names.contains(&kind.name()), "{kind}");
+                }
+            }
+        }
+        assert_eq!(names.len(), kinds.len());
+    }
 }

@@ -104,7 +104,7 @@ impl Reader {
     /// As [`Reader::open`].
     pub fn open_on(storage: Arc<dyn Storage>) -> Result<Reader> {
         let segments: Vec<SegmentNumber> =
-            Listing::read(&*storage)?.segments.into_iter().map(|(number, _)| number).collect();
+            Listing::of_store(&*storage)?.segments.into_iter().map(|(number, _)| number).collect();
         let Some(newest) = segments.last().copied() else { return Err(crate::log::listing::no_store()) };
         let header = Segment::open(&*storage, newest, OpenMode::Read)?.header;
         let mut reader = Reader {
@@ -154,7 +154,7 @@ impl Reader {
 
     fn read_durable(&self) -> Result<u64> {
         let Some(storage) = self.source.storage() else { return Ok(0) };
-        let mark = watermark::read(&**storage)?.newest.filter(|mark| mark.log_id == self.log_id);
+        let mark = watermark::read_if_file(&**storage)?.newest.filter(|mark| mark.log_id == self.log_id);
         Ok(mark.map_or(0, |mark| mark.durable))
     }
 

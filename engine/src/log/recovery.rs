@@ -48,9 +48,12 @@ impl RecoveryPlan {
         // rotation in between would then look like a missing segment.
         let evidence = Evidence::read(storage)?;
         let listing = Listing::read(storage)?;
-        let Some(newest) = listing.newest() else { return Err(nothing_there(storage, &evidence)) };
+        let Some(newest) = listing.newest() else { return Err(nothing_there(storage, &listing, &evidence)) };
         if let Some(mark) = evidence.slots.newest.filter(|mark| mark.segment > newest) {
-            return Err(missing(mark.segment).seq(mark.durable));
+            return Err(listing.missing(mark.segment).seq(mark.durable));
+        }
+        if let Some((number, _)) = listing.special.last().filter(|(number, _)| *number > newest) {
+            return Err(listing.missing(*number));
         }
         check_listing(storage, &listing)?;
         let segment = Segment::open(storage, newest, OpenMode::Read)?;
@@ -200,15 +203,10 @@ fn up_to(durable: u64) -> String {
 }
 
 /// Why a store without segments can not be opened.
-fn nothing_there(storage: &dyn Storage, evidence: &Evidence) -> Error {
-    let segment = evidence.log_id().and_then(|log_id| evidence.of(storage, log_id).segment);
-    segment.map_or_else(no_store, missing)
-}
-
-fn missing(number: SegmentNumber) -> Error {
-    Error::new(ErrorKind::Damaged, "T0303", format!("segment {number} is missing"))
-        .segment(number)
-        .hint("put the file back; taffrail log verify tells what is lost without it")
+fn nothing_there(storage: &dyn Storage, listing: &Listing, evidence: &Evidence) -> Error {
+    let known = || evidence.log_id().and_then(|log_id| evidence.of(storage, log_id).segment);
+    let segment = listing.special.first().map(|(number, _)| *number).or_else(known);
+    segment.map_or_else(no_store, |number| listing.missing(number))
 }
 
 fn foreign(message: String, number: SegmentNumber) -> Error {
@@ -220,7 +218,7 @@ fn check_listing(storage: &dyn Storage, listing: &Listing) -> Result<()> {
     for (after, hole) in listing.holes() {
         let covers_from = Segment::open(storage, after, OpenMode::Read)?.header.covers_from;
         if covers_from > hole {
-            return Err(missing(hole));
+            return Err(listing.missing(hole));
         }
     }
     let Some((lowest, _)) = listing.segments.first() else { return Ok(()) };
@@ -229,7 +227,7 @@ fn check_listing(storage: &dyn Storage, listing: &Listing) -> Result<()> {
     }
     match Segment::open(storage, *lowest, OpenMode::Read)?.header.covers_from {
         SegmentNumber::FIRST => Ok(()),
-        from => Err(missing(from.previous().unwrap_or(SegmentNumber::FIRST))),
+        from => Err(listing.missing(from.previous().unwrap_or(SegmentNumber::FIRST))),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::log::paths;
 use crate::log::position::Position;
-use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
+use crate::storage::{OpenMode, Storage, StorageFile, WrongKind, read_full_at, write_all_at};
 use crate::{LogId, SegmentNumber, Seq, TypeTable};
 use std::io;
 use taffrail_log_format::layout as format;
@@ -84,7 +84,9 @@ impl IndexFile {
     pub(crate) fn open(storage: &dyn Storage) -> Result<Option<(IndexFile, Position, TypeTable)>> {
         let file = match storage.open(paths::RUNS_INDEX, OpenMode::Read) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || WrongKind::of(&error).is_some() => {
+                return Ok(None);
+            }
             Err(error) => return Err(io_error(error)),
         };
         let mut header = [0; HEADER_LEN_BYTES];
@@ -122,6 +124,17 @@ impl IndexFile {
         let mut found = self.read(low, len)?;
         found.retain(|record| record.name_hash == hash);
         Ok(found)
+    }
+
+    /// What the index says, for a report: where each run stood, and the seq up to which that is so. Nothing, where there is
+    /// no good index: it is a hint.
+    pub(crate) fn hint(storage: &dyn Storage) -> Result<(u64, Vec<Record>)> {
+        let Some((file, position, _)) = IndexFile::open(storage)? else { return Ok((0, Vec::new())) };
+        match file.all() {
+            Ok(records) => Ok((position.next_seq.get(), records)),
+            Err(error) if error.kind() == crate::ErrorKind::Damaged => Ok((0, Vec::new())),
+            Err(error) => Err(error),
+        }
     }
 
     /// All records.

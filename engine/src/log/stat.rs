@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::log::inspector::{Inspected, Inspector};
-use crate::log::piece::Piece;
+use crate::log::piece::{Piece, Severity};
 use crate::storage::{Storage, StorageFile};
 use crate::{Frame, Kind, RunOpened, Seq, TypeEntry, TypeRegistered, TypeTable};
 use serde::Serialize;
@@ -119,6 +119,8 @@ pub struct StatReport {
     pub recoveries: u64,
     /// Stretches that can not be read, or bytes that should be zero. `verify` tells more.
     pub findings: u64,
+    /// The worst of them.
+    pub severity: Severity,
 }
 
 impl StatReport {
@@ -126,12 +128,12 @@ impl StatReport {
     pub const SCHEMA: &'static str = "taffrail.stat/1";
 }
 
-/// Counts what a store holds, reading only; damage is passed over and counted. `top_runs` is how many runs to list.
+/// Counts what a store holds, reading only; damage is passed over, counted, and told by the severity. `top_runs` is how many runs to list.
 ///
 /// # Errors
 /// `NotFound` where there is no store; `Io`.
 pub fn stat(storage: &dyn Storage, top_runs: usize) -> Result<StatReport> {
-    count(&Inspector::open(storage)?, top_runs)
+    Inspector::settled(storage, |inspector| count(inspector, top_runs))
 }
 
 /// Counts what one segment's file holds, away from its store.
@@ -139,16 +141,16 @@ pub fn stat(storage: &dyn Storage, top_runs: usize) -> Result<StatReport> {
 /// # Errors
 /// `Io`.
 pub fn stat_lone(file: Arc<dyn StorageFile>, top_runs: usize) -> Result<StatReport> {
-    count(&Inspector::lone(file)?, top_runs)
+    Ok(count(&Inspector::lone(file)?, top_runs)?.0)
 }
 
-fn count(inspector: &Inspector<'_>, top_runs: usize) -> Result<StatReport> {
+fn count(inspector: &Inspector<'_>, top_runs: usize) -> Result<(StatReport, Inspected)> {
     let mut counter = Counter::default();
     let inspected = inspector.walk(&mut |piece| {
         counter.take(piece);
         Ok(())
     })?;
-    Ok(counter.finish(inspector, &inspected, top_runs))
+    Ok((counter.finish(inspector, &inspected, top_runs), inspected))
 }
 
 /// Takes memory for each run, type and segment.
@@ -163,6 +165,7 @@ struct Counter {
     absent: u64,
     gaps: u64,
     findings: u64,
+    severity: Severity,
 }
 
 impl Counter {
@@ -178,7 +181,10 @@ impl Counter {
                 self.gaps += 1;
                 self.absent = self.absent.saturating_add(range.last.get() - range.first.get() + 1);
             }
-            Piece::Damage(_) => self.findings += 1,
+            Piece::Damage(damage) => {
+                self.findings += 1;
+                self.severity = self.severity.max(damage.severity);
+            }
             Piece::Skimmed(_) | Piece::Tail(_) => {}
         }
     }
@@ -264,6 +270,7 @@ impl Counter {
             marks,
             recoveries,
             findings: self.findings,
+            severity: self.severity,
         }
     }
 }

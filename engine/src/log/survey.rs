@@ -5,7 +5,7 @@ use crate::log::evidence::{AtLeast, Evidence};
 use crate::log::listing::{Listing, no_store};
 use crate::log::lock::LockState;
 use crate::log::{paths, watermark};
-use crate::storage::{OpenMode, Storage, StorageFile, read_full_at};
+use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_full_at};
 use crate::{Defect, DefectKind, LogId, SegmentHeader, SegmentNumber, Watermark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +53,10 @@ pub(crate) struct Survey {
     pub(crate) files: Vec<SurveyedFile>,
     /// `None` where no header and no watermark can be read.
     pub(crate) log_id: Option<LogId>,
+    /// What is in the place of a file or a directory of the store and is neither.
+    pub(crate) misplaced: Vec<(&'static str, EntryKind)>,
+    /// The same of segments, by number.
+    pub(crate) special: Vec<(SegmentNumber, EntryKind)>,
     /// Whether somebody is writing.
     pub(crate) live: bool,
 }
@@ -68,7 +72,7 @@ impl Survey {
     pub(crate) fn of_store(storage: &dyn Storage) -> Result<Survey> {
         let evidence = settled(storage)?;
         let listing = Listing::read(storage)?;
-        if listing.segments.is_empty() && evidence.log_id().is_none() {
+        if listing.segments.is_empty() && listing.special.is_empty() && evidence.log_id().is_none() {
             return Err(no_store());
         }
         let mut names = [listing.segments, listing.superseded].concat();
@@ -85,7 +89,8 @@ impl Survey {
         let at_least = log_id.map_or_else(AtLeast::default, |log_id| evidence.of(storage, log_id));
         let Evidence { slots, lock, .. } = evidence;
         let live = is_held_by_a_living_process(storage, lock);
-        Ok(Survey { lock, slots, mark, at_least, files, log_id, live })
+        let (special, misplaced) = (listing.special, misplaced(storage)?);
+        Ok(Survey { lock, slots, mark, at_least, files, log_id, misplaced, special, live })
     }
 
     /// Looks at one segment's file, away from its store.
@@ -102,7 +107,8 @@ impl Survey {
         let role = if newer { Role::Newer } else { Role::Member(name) };
         let files = vec![SurveyedFile { name, len_bytes, header, defects, role }];
         let (lock, slots) = (LockState::Unknown, WatermarkSlots::default());
-        Ok(Survey { lock, slots, mark: None, at_least: AtLeast::default(), files, log_id, live: false })
+        let (misplaced, special, at_least) = (Vec::new(), Vec::new(), AtLeast::default());
+        Ok(Survey { lock, slots, mark: None, at_least, files, log_id, misplaced, special, live: false })
     }
 
     /// The segments of the log with the places of their files in [`Survey::files`], ascending by number.
@@ -132,12 +138,24 @@ pub(crate) fn open(storage: &dyn Storage, name: SegmentNumber) -> Result<Arc<dyn
     }
 }
 
+/// Names of the store that bear something else than they should.
+fn misplaced(storage: &dyn Storage) -> Result<Vec<(&'static str, EntryKind)>> {
+    let files = [paths::LOCK, paths::WATERMARK, paths::RUNS_INDEX, paths::CONFIG].map(|name| (name, EntryKind::File));
+    let directories = [paths::BLOBS, paths::SNAPSHOTS, paths::QUARANTINE].map(|name| (name, EntryKind::Directory));
+    let mut misplaced = Vec::new();
+    for (name, due) in files.into_iter().chain(directories) {
+        let entry = storage.entry(name).map_err(|error| Error::io(format_args!("cannot look at {name}"), error))?;
+        misplaced.extend(entry.filter(|entry| entry.kind != due).map(|entry| (name, entry.kind)));
+    }
+    Ok(misplaced)
+}
+
 /// A reader may meet a slot that is being written: then it is whole a moment later.
 fn settled(storage: &dyn Storage) -> Result<Evidence> {
-    let mut evidence = Evidence::read(storage)?;
+    let mut evidence = Evidence::read_if_files(storage)?;
     if !evidence.slots.defects.is_empty() {
         storage.sleep(Survey::PAUSE);
-        evidence.slots = watermark::read(storage)?;
+        evidence.slots = watermark::read_if_file(storage)?;
     }
     Ok(evidence)
 }

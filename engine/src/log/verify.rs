@@ -1,15 +1,16 @@
 //! Verifying a log: every byte looked at, every loss named.
 
 use crate::error::Result;
+use crate::log::blob_check::BlobCheck;
 use crate::log::damage::free_space;
 use crate::log::inspector::{Inspected, Inspector};
 use crate::log::paths;
-use crate::log::piece::{Damage, Piece, SeqRange, Severity, TailVerdict};
-use crate::log::run_check::RunCheck;
+use crate::log::piece::{Damage, FindingKind, Piece, SeqRange, Severity, TailVerdict};
+use crate::log::run_check::{IndexHint, RunCheck};
 use crate::log::segment_check::SegmentCheck;
 use crate::log::survey::{Role, Survey, SurveyedFile};
 use crate::log::verify_report::{Depth, Finding, LostEvent, SegmentReport, SegmentVerdict, Totals, VerifyReport};
-use crate::storage::{OpenMode, Storage, StorageFile};
+use crate::storage::{EntryKind, OpenMode, Storage, StorageFile};
 use crate::{DefectKind, Kind, RunOpened, SegmentNumber, TypeTable};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -34,20 +35,7 @@ pub fn verify(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<VerifyReport> {
-    let inspector = Inspector::open(storage)?;
-    let print = inspector.tail_print()?;
-    let (report, inspected) = check(inspector, Some(storage), options, progress)?;
-    let inspector = report.inspector;
-    if !inspector.is_doubtful(inspected.tail.as_ref()) {
-        return Ok(report.report);
-    }
-    storage.sleep(Survey::PAUSE);
-    if !inspector.survey.has_moved(storage)? && inspector.tail_print()? == print {
-        return Ok(report.report);
-    }
-    let mut again = Inspector::open(storage)?;
-    again.survey.live = true;
-    Ok(check(again, Some(storage), options, progress)?.0.report)
+    Inspector::settled(storage, |inspector| check(inspector, Some(storage), options, progress))
 }
 
 /// Verifies one segment's file, away from its store.
@@ -59,29 +47,26 @@ pub fn verify_lone(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<VerifyReport> {
-    Ok(check(Inspector::lone(file)?, None, options, progress)?.0.report)
+    Ok(check(&mut Inspector::lone(file)?, None, options, progress)?.0)
 }
 
-struct Checked<'s> {
-    report: VerifyReport,
-    inspector: Inspector<'s>,
-}
-
-fn check<'s>(
-    mut inspector: Inspector<'s>,
+fn check(
+    inspector: &mut Inspector<'_>,
     storage: Option<&dyn Storage>,
     options: &VerifyOptions,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(Checked<'s>, Inspected)> {
+) -> Result<(VerifyReport, Inspected)> {
     inspector.skims = options.depth == Depth::Chain;
     let total = inspector.bytes_total();
-    let mut check = Check::new(&inspector, options.depth, storage.is_none());
+    let mut check = Check::new(inspector, options.depth, storage.is_none());
     if let Some(storage) = storage {
+        check.misplaced(&inspector.survey);
         check.watermark(storage, &inspector.survey)?;
     }
     let mut told = 0;
     let inspected = inspector.walk(&mut |piece| {
         check.take(piece);
+        check.blobs(storage, BlobCheck::is_full)?;
         if check.done_bytes() >= told + PROGRESS_STEP_BYTES {
             told = check.done_bytes();
             progress(told, total);
@@ -89,9 +74,14 @@ fn check<'s>(
         Ok(())
     })?;
     check.end_segment();
+    check.blobs(storage, |_| true)?;
     progress(total, total);
-    let report = check.finish(&inspector.survey, &inspected, total);
-    Ok((Checked { report, inspector }, inspected))
+    let hint = match storage.filter(|_| check.runs.is_open()) {
+        Some(storage) => IndexHint::read(storage)?,
+        None => IndexHint::default(),
+    };
+    let report = check.finish(&inspector.survey, &inspected, total, &hint);
+    Ok((report, inspected))
 }
 
 const PROGRESS_STEP_BYTES: u64 = 1 << 20;
@@ -102,6 +92,7 @@ struct Check {
     segment: Option<SegmentCheck>,
     segments: BTreeMap<SegmentNumber, SegmentReport>,
     runs: RunCheck,
+    blobs: BlobCheck,
     /// Recorded absences that the walk has not come to yet, ascending: a segment lists all of its own at its front.
     gaps_ahead: VecDeque<SeqRange>,
     absences: Vec<SeqRange>,
@@ -129,7 +120,8 @@ impl Check {
             depth,
             segment: None,
             segments: reports.collect(),
-            runs: RunCheck::new(is_lone || depth == Depth::Chain),
+            runs: RunCheck::new(is_lone),
+            blobs: BlobCheck::default(),
             gaps_ahead: VecDeque::new(),
             absences: Vec::new(),
             findings: Vec::new(),
@@ -149,6 +141,31 @@ impl Check {
 
     fn done_bytes(&self) -> u64 {
         self.closed_bytes + self.offset
+    }
+
+    /// Names of the store that bear something else. Hints are passed over; of the rest, nothing is read or written.
+    fn misplaced(&mut self, survey: &Survey) {
+        for (name, kind) in &survey.misplaced {
+            let is_hint = matches!(*name, paths::RUNS_INDEX | paths::SNAPSHOTS);
+            let severity = if is_hint { Severity::Clean } else { Severity::Damaged };
+            let is_directory = matches!(*name, paths::BLOBS | paths::SNAPSHOTS | paths::QUARANTINE);
+            let due = if is_directory { EntryKind::Directory } else { EntryKind::File };
+            let damage = Damage::of_file(FindingKind::WrongKind, severity, name);
+            self.add(&damage.saying(due.to_string(), kind.to_string()));
+        }
+    }
+
+    /// The blobs that events name, once enough of them have gathered.
+    fn blobs(&mut self, storage: Option<&dyn Storage>, when: impl Fn(&BlobCheck) -> bool) -> Result<()> {
+        let Some(storage) = storage.filter(|_| when(&self.blobs)) else { return Ok(()) };
+        for (damage, type_name) in self.blobs.look(storage)? {
+            let place = self.findings.len();
+            self.add(&damage);
+            if let Some(event) = self.findings.get_mut(place).and_then(|finding| finding.event.as_mut()) {
+                event.type_name = Some(type_name);
+            }
+        }
+        Ok(())
     }
 
     /// The watermark's file: bad slots, and the space between them.
@@ -177,6 +194,7 @@ impl Check {
             Piece::Segment { number, name, header, .. } => {
                 self.end_segment();
                 self.segment = Some(SegmentCheck::new(*name, *number, *header, self.depth));
+                self.runs.segment();
                 self.begin_segment();
             }
             Piece::Frame(frame) => {
@@ -185,6 +203,11 @@ impl Check {
                 let Some(segment) = &mut self.segment else { return };
                 let found = segment.frame(frame, self.types_before.as_ref());
                 let segment_name = segment.name;
+                if self.depth == Depth::Decode
+                    && let Some(entry) = segment.types.get(frame.header.kind)
+                {
+                    self.blobs.event(&frame.header, entry, &frame.payload());
+                }
                 for damage in found {
                     self.add(&damage);
                 }
@@ -204,7 +227,10 @@ impl Check {
                     (segment.events, segment.sealed) = (footer.events, true);
                     (segment.origin, segment.types) = (Some(footer.origin), footer.types.clone());
                 }
-                self.runs.skimmed(footer);
+                let header = self.segment.as_ref().and_then(|segment| segment.header.as_ref());
+                let is_original =
+                    header.is_some_and(|header| header.generation == 0 && header.covers_from == header.number);
+                self.runs.skimmed(footer, is_original);
             }
             Piece::Damage(damage) => {
                 self.offset = self.offset.max(damage.range.end);
@@ -249,7 +275,7 @@ impl Check {
             let name = kind.reserved_name().map(str::to_owned);
             let name = name.or_else(|| segment.types.get(kind).map(crate::TypeEntry::full_name));
             if let Some(event) = self.findings.get_mut(place).and_then(|finding| finding.event.as_mut()) {
-                event.type_name = name;
+                event.type_name = name.or(event.type_name.take());
             }
         }
         self.events += segment.events;
@@ -289,7 +315,9 @@ impl Check {
         let header = damage.header.filter(|header| header.kind.takes_seq());
         let header = header
             .filter(|header| damage.lost.iter().any(|range| (range.first..=range.last).contains(&header.seq.get())));
-        self.runs.lost(damage.lost_count(), header.as_ref());
+        self.runs.lost(&damage.lost, header.as_ref());
+        // The event that names a blob is whole, and its type is known by now.
+        let header = header.or(damage.header.filter(|_| is_blob(damage.kind)));
         if self.findings.len() >= VerifyReport::MOST_FINDINGS {
             self.not_listed += 1;
             return;
@@ -311,7 +339,7 @@ impl Check {
             kind: damage.kind,
             severity: damage.severity,
             segment: damage.segment.map(SegmentNumber::get),
-            file: damage.segment.map_or_else(|| paths::WATERMARK.to_owned(), paths::segment),
+            file: damage.segment.map_or_else(|| damage.file.clone(), paths::segment),
             start: damage.range.start,
             end: damage.range.end,
             len_bytes: damage.range.end.saturating_sub(damage.range.start),
@@ -323,11 +351,11 @@ impl Check {
         });
     }
 
-    fn finish(mut self, survey: &Survey, inspected: &Inspected, bytes_total: u64) -> VerifyReport {
+    fn finish(mut self, survey: &Survey, inspected: &Inspected, bytes_total: u64, hint: &IndexHint) -> VerifyReport {
         for event in self.findings.iter_mut().filter_map(|finding| finding.event.as_mut()) {
             event.run_name = event.run.and_then(|run| self.runs.name(run));
         }
-        let runs = self.runs.finish(self.lost);
+        let runs = self.runs.finish(self.lost, hint);
         let last_seq = inspected.next.map_or(0, crate::Seq::count_before);
         let durable = inspected.tail.as_ref().map_or(0, |tail| tail.durable);
         let durable = durable.max(survey.at_least.durable);
@@ -347,6 +375,7 @@ impl Check {
             absences: self.absences,
             tail: inspected.tail.clone(),
             affected_runs: runs.affected,
+            possibly_affected_runs: runs.possibly,
             lost_without_run: runs.lost_without_run,
             unaffected_runs: runs.unaffected,
             unaffected_events: runs.unaffected_events,
@@ -361,6 +390,10 @@ impl Check {
             severity: self.severity,
         }
     }
+}
+
+fn is_blob(kind: FindingKind) -> bool {
+    matches!(kind, FindingKind::BlobMissing | FindingKind::BlobDigest | FindingKind::WrongKind)
 }
 
 /// What the survey alone says of a file.

@@ -11,7 +11,7 @@ pub enum Depth {
     Chain,
     /// Every frame: its CRCs, its seq, its revision.
     Frames,
-    /// Also the bodies of the log's own records, and whether JSON payloads are JSON.
+    /// Also the bodies of the log's own records, whether JSON payloads are JSON, and the blobs that events name.
     #[default]
     Decode,
 }
@@ -87,7 +87,7 @@ pub struct Finding {
     pub kind: FindingKind,
     /// How much it calls for action.
     pub severity: Severity,
-    /// The number in the file's name; `None` for the watermark.
+    /// The number in the file's name; `None` for another file.
     pub segment: Option<u32>,
     /// The file, relative to the store.
     pub file: String,
@@ -103,7 +103,7 @@ pub struct Finding {
     pub found: String,
     /// The seqs that are lost, ascending.
     pub lost: Vec<SeqRange>,
-    /// The lost event, if it is one and its header tells.
+    /// The lost event, if it is one and its header tells; of a blob, the first event that names it.
     pub event: Option<LostEvent>,
     /// The likely cause, where it is one flipped bit; never applied by itself.
     pub likely_flip: Option<LikelyFlip>,
@@ -120,6 +120,19 @@ pub struct AffectedRun {
     pub events: u64,
     /// Events that are known to be lost: by their headers, or by the revisions that are missing.
     pub lost: u64,
+}
+
+/// A run that may have lost events: some are lost, and nothing in the log tells whose they were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PossiblyAffectedRun {
+    /// Its number.
+    pub run: u64,
+    /// Its name, where that is known.
+    pub name: Option<String>,
+    /// Good events.
+    pub events: u64,
+    /// How many of its events are lost if `runs.idx` is right, which is a hint. `None` where that does not tell.
+    pub index_says_lost: Option<u64>,
 }
 
 /// The sums.
@@ -142,7 +155,8 @@ pub struct Totals {
 /// What verifying a store, or a lone segment, has found.
 ///
 /// A flipped bit in `LOCK` or in `runs.idx` is no finding: both are hints that are checked whenever they are used, and
-/// thrown away if they are bad. The watermark is evidence, and a bad slot of it is a finding without loss.
+/// thrown away if they are bad. The watermark is evidence, and a bad slot of it is a finding without loss. Something else
+/// than a file in the place of one is a finding, whatever the file was for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
     /// `taffrail.verify/1`.
@@ -173,9 +187,11 @@ pub struct VerifyReport {
     pub tail: Option<Tail>,
     /// Runs that have lost events, ascending by number.
     pub affected_runs: Vec<AffectedRun>,
+    /// Runs that may have lost events, ascending by number; and runs that may have begun and ended among the lost events.
+    pub possibly_affected_runs: Vec<PossiblyAffectedRun>,
     /// Lost events whose run nothing tells.
     pub lost_without_run: u64,
-    /// Runs that have lost nothing.
+    /// Runs that have lost nothing: each later event of theirs follows on the one before, or a footer counts them.
     pub unaffected_runs: u64,
     /// Their events.
     pub unaffected_events: u64,

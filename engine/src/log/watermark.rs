@@ -6,6 +6,15 @@ use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at}
 use std::io;
 use taffrail_log_format::{Watermark, WatermarkSlots, layout};
 
+/// Reads a store's watermark for somebody who only reads the log: what is no file tells nothing. Whoever judges a tail by
+/// it uses [`read`].
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn read_if_file(storage: &dyn Storage) -> Result<WatermarkSlots> {
+    read(storage).or_else(|error| if error.code() == "T0314" { Ok(WatermarkSlots::default()) } else { Err(error) })
+}
+
 /// Reads a store's watermark. No file is an empty file.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use crate::log::restore;
 use crate::log::run_index::RunTip;
 use crate::log::settle::{Settled, settle};
 use crate::log::watermark::WatermarkFile;
-use crate::storage::{Storage, write_all_at};
+use crate::storage::{OpenMode, Storage, write_all_at};
 use crate::{ErrorKind, Flags, Header, Kind, Recovered, Seq, Watermark};
 pub(crate) use one::{KnownKind, One};
 use planned::Planned;
@@ -292,7 +292,7 @@ impl Writer {
             Err(error) if error.code() == "T0313" => {
                 let end = self.head.position.place();
                 self.flush()?;
-                let head = Head::rebuild(&*self.storage, end)?;
+                let head = Head::rebuild(&*self.storage, end, OpenMode::Write)?;
                 self.replace_head(head);
                 self.head.runs.find(&*self.storage, name)
             }

@@ -24,8 +24,6 @@ pub enum PositionErrorKind {
     Head,
     /// A time after `@`.
     Time,
-    /// A time beyond what 64 bits of nanoseconds hold.
-    TimeRange,
     /// A length of time after `@-`.
     Ago,
     /// `snap:latest` or `snap:N`.
@@ -46,8 +44,7 @@ impl PositionErrorKind {
             Self::Unknown => "a seq, head, @TIME, snap:, mark:, seg:, run:, before: or after:",
             Self::Seq => "a seq from 1 to 18446744073709551615",
             Self::Head => "`head`, or `head~` and a number of events",
-            Self::Time => "a date and time, a time of day, or `-` and a length of time",
-            Self::TimeRange => "a time from 1677-09-22 to 2262-04-11",
+            Self::Time => "a date and time up to the year 9999, a time of day, or `-` and a length of time",
             Self::Ago => "a whole number and one of s, m, h, d",
             Self::Snapshot => "`latest` or the seq of a snapshot",
             Self::Offset => "a segment number, `+` and a byte offset",
@@ -62,7 +59,7 @@ impl PositionErrorKind {
         match self {
             Self::Unknown | Self::Seq => "1234",
             Self::Head => "head~10",
-            Self::Time | Self::TimeRange => "@2026-08-20T12:00Z",
+            Self::Time => "@2026-08-20T12:00Z",
             Self::Ago => "@-15m",
             Self::Snapshot => "snap:latest",
             Self::Offset => "seg:3+0x1f40",

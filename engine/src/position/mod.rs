@@ -14,7 +14,8 @@
 //! | `before:STEP`, `after:STEP` | just before a step was asked for; just after it was resolved |
 //!
 //! A position means the state *after* that event. A range is half-open, and either side may be left out: `60..62` is
-//! 60 and 61, `60..` goes to the end, `..` is everything. Times without a zone are UTC.
+//! 60 and 61, `60..` goes to the end, `..` is everything. Times without a zone are UTC; one that lies beyond what a log can
+//! record (before 1677 or after 2262) stands for the first or the last that it can.
 //!
 //! This module only reads and writes the grammar; finding the event needs a log.
 //!

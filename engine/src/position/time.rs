@@ -65,16 +65,21 @@ pub(super) fn parse(text: &str) -> Result<Position, PositionErrorKind> {
     if text.as_bytes().get(2) == Some(&b':') {
         return time_of_day(text).map(Position::TimeOfDay).ok_or(PositionErrorKind::Time);
     }
-    let timestamp = instant(text).ok_or(PositionErrorKind::Time)?;
-    let time_ns = i64::try_from(timestamp.as_nanosecond()).map_err(|_| PositionErrorKind::TimeRange)?;
-    Ok(Position::Instant { time_ns })
+    instant(text).map(|time_ns| Position::Instant { time_ns }).ok_or(PositionErrorKind::Time)
 }
 
-/// With a zone or an offset as it says, without one in UTC; a date alone is its midnight.
-fn instant(text: &str) -> Option<Timestamp> {
+/// With a zone or an offset as it says, without one in UTC; a date alone is its midnight. No event can be recorded beyond
+/// what 64 bits of nanoseconds hold, so a farther time means the same as the farthest.
+fn instant(text: &str) -> Option<i64> {
+    let nearest = |is_past: bool| if is_past { i64::MIN } else { i64::MAX };
+    let in_ns = |timestamp: Timestamp| {
+        let time_ns = timestamp.as_nanosecond();
+        i64::try_from(time_ns).unwrap_or(nearest(time_ns < 0))
+    };
     if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Some(timestamp);
+        return Some(in_ns(timestamp));
     }
+    let text = text.strip_suffix(['Z', 'z']).unwrap_or(text);
     // A zone that does not parse must not be taken for none at all.
     let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b' ' | b'T' | b't');
     if !text.bytes().all(plain) {
@@ -84,7 +89,8 @@ fn instant(text: &str) -> Option<Timestamp> {
         Ok(civil) => civil,
         Err(_) => text.parse::<Date>().ok()?.to_datetime(Time::midnight()),
     };
-    Offset::UTC.to_timestamp(civil).ok()
+    // The calendar goes a day farther than its instants do.
+    Some(Offset::UTC.to_timestamp(civil).map_or(nearest(civil.year() < 1970), in_ns))
 }
 
 fn time_of_day(text: &str) -> Option<TimeOfDay> {
@@ -107,7 +113,7 @@ fn seconds(text: &str) -> Option<u64> {
         _ => return None,
     };
     let digits = &text[..text.len() - 1];
-    super::number(digits)?.checked_mul(unit)
+    Some(super::number(digits)?.saturating_mul(unit))
 }
 
 pub(super) fn write_instant(formatter: &mut fmt::Formatter<'_>, time_ns: i64) -> fmt::Result {

@@ -10,6 +10,7 @@
 mod apply;
 mod approval;
 pub mod babysitter;
+mod blobs;
 mod content;
 mod event;
 mod finding;

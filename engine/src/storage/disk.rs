@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{Entry, EntryKind, OpenMode, Storage, StorageFile, check_name};
+use super::{Entry, EntryKind, OpenMode, Storage, StorageFile, WrongKind, check_name};
 
 mod file;
 
@@ -84,8 +84,13 @@ impl Disk {
             return Ok(descriptor);
         }
         check_name(directory)?;
+        let mut len = 0;
         for component in directory.split('/') {
-            descriptor = Arc::new(open_directory_at(&descriptor, component)?);
+            len += component.len();
+            let opened = open_directory_at(&descriptor, component);
+            let say = |error| wrong_kind(&descriptor, component, &directory[..len], EntryKind::Directory, error);
+            descriptor = Arc::new(opened.map_err(say)?);
+            len += 1;
         }
         Ok(descriptor)
     }
@@ -99,9 +104,19 @@ impl Disk {
 }
 
 /// Opens one directory of another, refusing links.
-fn open_directory_at(descriptor: &OwnedFd, component: &str) -> io::Result<OwnedFd> {
+fn open_directory_at(descriptor: &OwnedFd, component: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(descriptor, component, flags, Mode::empty())?)
+    rustix::fs::openat(descriptor, component, flags, Mode::empty())
+}
+
+/// The error of an open: what is there, where that is why it failed, else what the system says.
+fn wrong_kind(directory: &OwnedFd, leaf: &str, name: &str, expected: EntryKind, error: Errno) -> io::Error {
+    let is_of_kind = matches!(error, Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::NODEV);
+    let stat = rustix::fs::statat(directory, leaf, AtFlags::SYMLINK_NOFOLLOW);
+    match stat.map(|stat| kind_of(&stat)) {
+        Ok(found) if is_of_kind && found != expected => WrongKind { name: name.to_owned(), found, expected }.into_io(),
+        _ => error.into(),
+    }
 }
 
 fn is_directory(stat: &Stat) -> bool {
@@ -130,12 +145,19 @@ fn open_for_reading(directory: &OwnedFd, leaf: &str, flags: OFlags) -> Result<Ow
     rustix::fs::openat(directory, leaf, flags, Mode::empty())
 }
 
-fn entry_of(name: String, stat: &Stat) -> Entry {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
+fn kind_of(stat: &Stat) -> EntryKind {
+    match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => EntryKind::File,
         FileType::Directory => EntryKind::Directory,
-        _ => EntryKind::Other,
-    };
+        FileType::Symlink => EntryKind::Link,
+        FileType::Fifo => EntryKind::Pipe,
+        FileType::Socket => EntryKind::Socket,
+        _ => EntryKind::Device,
+    }
+}
+
+fn entry_of(name: String, stat: &Stat) -> Entry {
+    let kind = kind_of(stat);
     let len_bytes = if kind == EntryKind::File { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 };
     Entry { name, kind, len_bytes }
 }
@@ -146,21 +168,18 @@ impl Storage for Disk {
         // O_NONBLOCK: a FIFO put where a file should be must be refused, not waited for. Regular files ignore it.
         let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let descriptor = match mode {
-            OpenMode::Read => open_for_reading(&directory, leaf, flags | OFlags::RDONLY)?,
-            OpenMode::Write => rustix::fs::openat(&directory, leaf, flags | OFlags::RDWR, Mode::empty())?,
+            OpenMode::Read => open_for_reading(&directory, leaf, flags | OFlags::RDONLY),
+            OpenMode::Write => rustix::fs::openat(&directory, leaf, flags | OFlags::RDWR, Mode::empty()),
             OpenMode::CreateNew => {
                 let flags = flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-                rustix::fs::openat(&directory, leaf, flags, FILE_MODE)?
+                rustix::fs::openat(&directory, leaf, flags, FILE_MODE)
             }
         };
-        let stat = rustix::fs::fstat(&descriptor)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Err(Errno::ISDIR.into()),
-            other => {
-                let message = format!("not a regular file: {name:?} is a {other:?}");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-            }
+        let say = |error| wrong_kind(&directory, leaf, name, EntryKind::File, error);
+        let descriptor = descriptor.map_err(say)?;
+        let found = kind_of(&rustix::fs::fstat(&descriptor)?);
+        if found != EntryKind::File {
+            return Err(WrongKind { name: name.to_owned(), found, expected: EntryKind::File }.into_io());
         }
         if mode == OpenMode::CreateNew {
             enforce_mode(&descriptor, FILE_MODE)?;

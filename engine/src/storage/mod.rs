@@ -17,7 +17,7 @@
 //! # What the implementations must agree on
 //! One conformance suite (`storage/conformance.rs`) runs over all of them.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::io;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ mod rooted;
 #[cfg(any(test, feature = "testkit"))]
 mod sim;
 mod tree;
+mod wrong_kind;
 
 #[cfg(unix)]
 pub use disk::Disk;
@@ -39,15 +40,47 @@ pub use rooted::Rooted;
 #[cfg(any(test, feature = "testkit"))]
 pub use sim::{Failure, Fault, Operation, OperationKind, PendingKind, PendingUnit, SimDisk, SimProcess, Stopped};
 
-/// What a directory entry is.
+pub use wrong_kind::WrongKind;
+
+/// What a directory entry is. The engine opens files and directories, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
     File,
     /// A directory.
     Directory,
-    /// A symbolic link, a socket, a device: never opened by the engine.
-    Other,
+    /// A symbolic link, which is never followed.
+    Link,
+    /// A named pipe (FIFO).
+    Pipe,
+    /// A socket.
+    Socket,
+    /// A device, or what else the platform has.
+    Device,
+}
+
+impl EntryKind {
+    /// What is neither a file nor a directory.
+    pub const SPECIAL: [EntryKind; 4] = [EntryKind::Link, EntryKind::Pipe, EntryKind::Socket, EntryKind::Device];
+
+    /// Whether it is neither a file nor a directory.
+    #[must_use]
+    pub fn is_special(self) -> bool {
+        !matches!(self, EntryKind::File | EntryKind::Directory)
+    }
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            EntryKind::File => "a regular file",
+            EntryKind::Directory => "a directory",
+            EntryKind::Link => "a symbolic link",
+            EntryKind::Pipe => "a named pipe",
+            EntryKind::Socket => "a socket",
+            EntryKind::Device => "a device",
+        })
+    }
 }
 
 /// One entry of a directory listing.

@@ -28,6 +28,9 @@ pub enum Log {
     /// Show events
     Dump(dump::Dump),
     /// Print events with all that is needed to have them back
+    ///
+    /// Larger artifacts (blobs) that events name are not part of it: the last line counts them. Where the lines are
+    /// imported, `log verify` tells which are missing.
     Export(export::Export),
     /// Take over what other programs recorded, or an export
     Import(import::Import),

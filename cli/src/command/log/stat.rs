@@ -40,7 +40,7 @@ pub enum By {
 }
 
 impl Stat {
-    /// Counts what the store, or the lone segment, holds.
+    /// Counts what the store, or the lone segment, holds. The exit code is that of the damage that was passed over.
     ///
     /// # Errors
     /// T0110 where there is no store, T0309 where something cannot be read. Damage is passed over and counted.
@@ -56,7 +56,7 @@ impl Stat {
             Format::Human => self.print(&report, &store, context.output)?,
             _ => context.output.json(&report)?,
         }
-        Ok(Exit::Clean)
+        Ok(super::verify::exit(report.severity))
     }
 
     fn print(&self, report: &StatReport, store: &Store, output: &mut Output) -> Result<(), Failure> {

@@ -173,6 +173,9 @@ impl Text<'_> {
             }));
             return lines;
         }
+        if let Some(event) = finding.event.as_ref().filter(|_| finding.lost.is_empty()) {
+            lines.push(more(&format!("named by seq {} ({})", event.seq, named(event))));
+        }
         if !finding.expected.is_empty() || !finding.found.is_empty() {
             lines.push(more(&format!("expected {}, found {}", finding.expected, finding.found)));
         }
@@ -236,17 +239,40 @@ impl Text<'_> {
     fn affected(&self) -> String {
         const NAMED: usize = 3;
         let report = self.report;
-        let name = |run: &taffrail::AffectedRun| run.name.clone().unwrap_or_else(|| format!("#{}", run.run));
-        let mut names: Vec<String> = report.affected_runs.iter().take(NAMED).map(name).collect();
-        if report.affected_runs.len() > NAMED {
-            names.push("...".to_owned());
+        let name = |number: u64, name: &Option<String>| name.clone().unwrap_or_else(|| format!("#{number}"));
+        let some = |mut names: Vec<String>| {
+            if names.len() > NAMED {
+                names[NAMED] = "...".to_owned();
+                names.truncate(NAMED + 1);
+            }
+            names.join(", ")
+        };
+        let possibly = &report.possibly_affected_runs;
+        let mut parts = Vec::new();
+        match report.affected_runs.len() {
+            0 if possibly.is_empty() => parts.push("no run affected".to_owned()),
+            0 => {}
+            count => {
+                let names = some(report.affected_runs.iter().map(|run| name(run.run, &run.name)).collect());
+                parts.push(format!("{} affected ({names})", human::count(count as u64, "run")));
+            }
         }
-        let mut parts = vec![match report.affected_runs.len() {
-            0 => "no run affected".to_owned(),
-            count => format!("{} affected ({})", human::count(count as u64, "run"), names.join(", ")),
-        }];
         if report.lost_without_run > 0 {
             parts.push(format!("{} of no known run", human::count(report.lost_without_run, "lost event")));
+        }
+        if !possibly.is_empty() {
+            let names = some(possibly.iter().map(|run| name(run.run, &run.name)).collect());
+            let mut part = format!("{} may be affected ({names})", human::count(possibly.len() as u64, "run"));
+            let told: Vec<_> = possibly.iter().filter_map(|run| Some((run, run.index_says_lost?))).collect();
+            if !told.is_empty() {
+                let of = |(run, lost): &(&taffrail::PossiblyAffectedRun, u64)| {
+                    format!("{} of {}", human::thousands(*lost), name(run.run, &run.name))
+                };
+                let lost = some(told.iter().filter(|(_, lost)| *lost > 0).map(of).collect());
+                let lost = if lost.is_empty() { "none".to_owned() } else { lost };
+                part = format!("{part}; lost by the hint runs.idx: {lost}");
+            }
+            parts.push(part);
         }
         if report.unaffected_runs > 0 {
             let events = human::count(report.unaffected_events, "event");

@@ -105,6 +105,8 @@ impl Info {
 fn exit(opening: &Opening) -> Exit {
     match opening {
         Opening::InFlight(_) => Exit::Clean,
+        Opening::Trusted(plan) if plan.tail.verdict == Verdict::Torn => Exit::TornTail,
+        Opening::Trusted(_) => Exit::Damage,
         Opening::Refused(error) => translate::exit_of(error),
         Opening::Planned(plan) => match plan.tail.verdict {
             Verdict::End => Exit::Clean,
@@ -116,7 +118,7 @@ fn exit(opening: &Opening) -> Exit {
 
 fn report(store: &Store, info: &StoreInfo, settings: &Settings) -> Report {
     let plan = match &info.opening {
-        Opening::InFlight(plan) | Opening::Planned(plan) => Some(plan),
+        Opening::InFlight(plan) | Opening::Planned(plan) | Opening::Trusted(plan) => Some(plan),
         Opening::Refused(_) => None,
     };
     let header = info.header.as_ref();
@@ -159,7 +161,7 @@ fn policy(tag: SyncPolicyTag) -> String {
 fn opening(opening: &Opening) -> OpeningReport {
     let (plan, in_flight) = match opening {
         Opening::InFlight(plan) => (plan, true),
-        Opening::Planned(plan) => (plan, false),
+        Opening::Planned(plan) | Opening::Trusted(plan) => (plan, false),
         Opening::Refused(error) => {
             let verdict = match error.kind() {
                 ErrorKind::Damaged => "damaged",
@@ -198,6 +200,9 @@ fn opening(opening: &Opening) -> OpeningReport {
         ),
         (None, None) => "nothing".to_owned(),
     };
+    if matches!(opening, Opening::Trusted(_)) {
+        does = format!("nothing, since LOCK says that the log was left in order; without it: {does}");
+    }
     if refusal.is_none() && !leftovers.is_empty() {
         let files = human::count(leftovers.len() as u64, "file");
         does = format!("{does}; remove {files} of an interrupted rotation");

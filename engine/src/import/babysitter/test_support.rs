@@ -132,7 +132,7 @@ impl Storage for Tree {
         for (path, node) in &self.nodes {
             match node {
                 Node::File(content) => add(path, EntryKind::File, content.len() as u64),
-                Node::Other => add(path, EntryKind::Other, 0),
+                Node::Other => add(path, EntryKind::Link, 0),
                 Node::Unnameable | Node::Broken(_) => add(path, EntryKind::File, 1),
             }
         }
@@ -147,7 +147,7 @@ impl Storage for Tree {
 
     fn entry(&self, name: &str) -> io::Result<Option<Entry>> {
         let node = self.nodes.get(name);
-        let kind = if matches!(node, Some(Node::Other)) { EntryKind::Other } else { EntryKind::File };
+        let kind = if matches!(node, Some(Node::Other)) { EntryKind::Link } else { EntryKind::File };
         let found = node.filter(|node| !matches!(node, Node::Unnameable));
         Ok(found.map(|_| Entry { name: name.to_owned(), kind, len_bytes: 0 }))
     }

@@ -50,7 +50,7 @@ impl Listing {
         if entry.name.contains(char::is_control) {
             odd(OddityCode::ControlCharacterInName, "the name holds a control character");
         }
-        if entry.kind == EntryKind::Other {
+        if entry.kind.is_special() {
             odd(OddityCode::NotARegularFile, "a link, FIFO, socket or device");
             return Ok(());
         }

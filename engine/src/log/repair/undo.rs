@@ -1,16 +1,16 @@
 use crate::error::{Error, Result};
 use crate::fold::Snapshots;
 use crate::log::compact::undo;
+use crate::log::inspector::Inspector;
 use crate::log::lock::StoreLock;
 use crate::log::paths;
+use crate::log::piece::Piece;
 use crate::log::quarantine::{digest_of, ensure_dir, keep};
-use crate::log::query::Query;
-use crate::log::reader::Reader;
 use crate::log::recovery::distrust_cache;
 use crate::log::repair::apply::remove_if_there;
 use crate::plan::{Applied, Authority, other_plan, plan_id, plan_name};
-use crate::storage::{OpenMode, Storage, read_full_at, write_all_at};
-use crate::{ErrorKind, Journal, OperatorAction, SegmentNumber, Seq};
+use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
+use crate::{ErrorKind, Journal, Kind, OperatorAction, SegmentNumber, Seq};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub struct Restored {
     pub len_bytes: u64,
     /// BLAKE3 of the original, in hexadecimal.
     pub digest: String,
-    /// BLAKE3 of the file that it replaces, in hexadecimal.
+    /// BLAKE3 of the file that it replaces, in hexadecimal; empty where that is not there any more.
     pub replaces: String,
 }
 
@@ -73,7 +73,7 @@ impl UndoPlan {
     /// # Errors
     /// `NotFound` where there is nothing to undo; `Rejected` where that event can not be undone; as reading.
     pub fn make(storage: &Arc<dyn Storage>, event: Option<Seq>) -> Result<UndoPlan> {
-        let (seq, action) = find(storage, event)?;
+        let (seq, action) = find(&**storage, event)?;
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
         let kept_in = detail["kept_in"].as_str().unwrap_or_default().to_owned();
         let mut segments = if action.verb == COMPACT { undo::restored(&**storage, &detail)? } else { Vec::new() };
@@ -177,9 +177,10 @@ impl Restored {
     fn put_back(&self, storage: &dyn Storage, directory: &str) -> Result<()> {
         let io_error = |error| Error::io("cannot put a segment back", error);
         let Some(number) = SegmentNumber::new(self.segment) else { return Ok(()) };
-        let present = storage.open(&paths::segment(number), OpenMode::Read).map_err(io_error)?;
-        let len = present.len_bytes().map_err(io_error)?;
-        keep(storage, directory, &format!("segment-{:010}", number.get()), &*present, 0..len)?;
+        if let Some(present) = present(storage, number)? {
+            let len = present.len_bytes().map_err(io_error)?;
+            keep(storage, directory, &format!("segment-{:010}", number.get()), &*present, 0..len)?;
+        }
         let original = storage.open(&self.from, OpenMode::Read).map_err(io_error)?;
         let temporary = paths::segment_temporary(number);
         let _nothing_there = storage.remove(&temporary);
@@ -201,26 +202,27 @@ impl Restored {
     }
 }
 
-/// The operator event to undo: the one asked for, or the last repair that has not been undone.
-fn find(storage: &Arc<dyn Storage>, event: Option<Seq>) -> Result<(Seq, OperatorAction)> {
-    let reader = Reader::open_on(Arc::clone(storage))?;
-    let mut query = Query::all().event_type("OperatorAction");
-    if let Some(seq) = event {
-        query = query.from(seq).until(seq.next());
-    }
-    let mut actions = reader.events(query)?;
+/// The operator event to undo: the one asked for, or the last repair that has not been undone. Read over damage: what an
+/// undo would put back is often wanted because something else is damaged as well.
+fn find(storage: &dyn Storage, event: Option<Seq>) -> Result<(Seq, OperatorAction)> {
     let mut undone = Vec::new();
     let mut repairs = Vec::new();
-    while let Some(record) = actions.next()? {
-        let Ok(action) = OperatorAction::decode(&record.payload) else { continue };
+    Inspector::open(storage)?.walk(&mut |piece| {
+        let Piece::Frame(frame) = piece else { return Ok(()) };
+        let is_asked_for = event.is_none_or(|event| event == frame.header.seq);
+        if frame.header.kind != Kind::OPERATOR_ACTION || !is_asked_for {
+            return Ok(());
+        }
+        let Ok(action) = OperatorAction::decode(&frame.payload()) else { return Ok(()) };
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
         match action.verb.as_str() {
             "undo" => undone.extend(detail["event"].as_u64()),
-            "repair" | "drop" | COMPACT => repairs.push((record.seq, action)),
-            "rewind" | "close" if event.is_some() => return Err(of_a_run(record.seq, &action, &detail)),
+            "repair" | "drop" | COMPACT => repairs.push((frame.header.seq, action)),
+            "rewind" | "close" if event.is_some() => return Err(of_a_run(frame.header.seq, &action, &detail)),
             _ => {}
         }
-    }
+        Ok(())
+    })?;
     repairs.retain(|(seq, _)| event.is_some() || !undone.contains(&seq.get()));
     let found = repairs.pop();
     found.ok_or_else(|| {
@@ -236,6 +238,15 @@ fn of_a_run(seq: Seq, action: &OperatorAction, detail: &serde_json::Value) -> Er
     Error::new(ErrorKind::Rejected, "T0403", message).hint(format!("taffrail run undo {word}")).seq(seq.get())
 }
 
+/// The segment's file as it is; `None` where it is not there.
+fn present(storage: &dyn Storage, number: SegmentNumber) -> Result<Option<Box<dyn StorageFile>>> {
+    match storage.open(&paths::segment(number), OpenMode::Read) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("cannot open the segment that is to be replaced", error).segment(number)),
+    }
+}
+
 fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Result<Restored> {
     let io_error = |error| Error::io("cannot read the quarantine", error);
     let prefix = format!("segment-{:010}.", number.get());
@@ -245,8 +256,7 @@ fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Resu
     })?;
     let from = format!("{kept_in}/{}", entry.name);
     let original = storage.open(&from, OpenMode::Read).map_err(io_error)?;
-    let present = storage.open(&paths::segment(number), OpenMode::Read).map_err(io_error)?;
-    let len = present.len_bytes().map_err(io_error)?;
+    let present = present(storage, number)?;
     let hexadecimal = |digest: [u8; 32]| blake3::Hash::from(digest).to_hex().to_string();
     let digest = hexadecimal(digest_of(&*original, 0..entry.len_bytes)?);
     // The name of what was kept is made from its digest.
@@ -255,11 +265,9 @@ fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Resu
         let message = format!("{from} is not what was kept: its BLAKE3 is {digest}");
         return Err(Error::new(ErrorKind::Rejected, "T0403", message).segment(number));
     }
-    Ok(Restored {
-        segment: number.get(),
-        digest,
-        replaces: hexadecimal(digest_of(&*present, 0..len)?),
-        from,
-        len_bytes: entry.len_bytes,
-    })
+    let replaces = match present {
+        Some(file) => hexadecimal(digest_of(&*file, 0..file.len_bytes().map_err(io_error)?)?),
+        None => String::new(),
+    };
+    Ok(Restored { segment: number.get(), digest, replaces, from, len_bytes: entry.len_bytes })
 }

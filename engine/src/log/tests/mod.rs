@@ -1,5 +1,6 @@
 //! Tests of the log that need no command line.
 
+mod affected;
 mod appending;
 mod crash;
 mod crash_faults;
@@ -14,6 +15,7 @@ mod damage_kit;
 mod doubt;
 mod evidence;
 mod flipping;
+mod foretelling;
 mod frame_surgery;
 #[cfg(shuttle)]
 mod interleaved;
@@ -21,6 +23,7 @@ mod interleaved;
 mod interleaved_storage;
 mod lock_rot;
 mod model;
+mod policies;
 mod reading;
 mod repairing;
 mod state_machine;

@@ -41,8 +41,8 @@ fn symbolic_links_below_the_root_are_refused() {
     disk.sync_dir("directory").expect_err("synced through a link");
     assert!(outside.disk.entry("secret").unwrap().is_some());
     assert_eq!(outside.disk.list("").unwrap().len(), 1);
-    assert_eq!(disk.entry("file").unwrap().unwrap().kind, EntryKind::Other);
-    assert!(disk.list("").unwrap().iter().all(|entry| entry.kind == EntryKind::Other));
+    assert_eq!(disk.entry("file").unwrap().unwrap().kind, EntryKind::Link);
+    assert!(disk.list("").unwrap().iter().all(|entry| entry.kind == EntryKind::Link));
     disk.remove("file").unwrap();
     assert!(outside.disk.entry("secret").unwrap().is_some(), "the link goes, not what it points at");
 }
@@ -53,7 +53,7 @@ fn pipes_and_devices_are_refused_without_waiting() {
     let scratch = scratch("pipes");
     let path = scratch.disk.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
-    assert_eq!(scratch.disk.entry("pipe").unwrap().unwrap().kind, EntryKind::Other);
+    assert_eq!(scratch.disk.entry("pipe").unwrap().unwrap().kind, EntryKind::Pipe);
     let (sender, receiver) = mpsc::channel();
     let root = scratch.disk.path().to_path_buf();
     std::thread::spawn(move || {
