@@ -85,7 +85,7 @@ fn fold_runs() {
         let run = batch.run_or_create(format!("run-{number}"), Expect::New);
         for step in 0..100 {
             let request =
-                EffectRequest { step: format!("work/{step}"), kind: "task".into(), ..EffectRequest::default() };
+                EffectRequest { step: format!("work/{step}").into(), kind: "task".into(), ..EffectRequest::default() };
             batch.typed(Some(run), None, &Change::EffectRequested(request).by("engine")).expect("an event");
         }
         journal.append(batch).expect("an append");

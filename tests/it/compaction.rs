@@ -149,7 +149,7 @@ fn runs_that_have_ended_move_to_an_archive_and_come_back() {
     applied(&store, &["store", "forget", kept_in]);
     assert!(!archive.exists());
     let none = run(&store, &["store", "forget", kept_in], "");
-    assert!(none.exit == Some(1) && none.notes.starts_with("error[T0407]"), "{none:?}");
+    assert!(none.exit == Some(1) && none.notes.starts_with("error[T0411]"), "{none:?}");
     assert!(run(&store, &["store", "forget"], "").data.contains("there is nothing to forget"));
     assert_clean(&store);
 }

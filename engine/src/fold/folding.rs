@@ -287,6 +287,18 @@ impl<F: Fold> Slot<F> {
         Missing { after: self.standing.seq, before: record.seq, count: self.lacks(record) }
     }
 
+    /// Begins at the snapshot that makes up for what is missing before an event, where there is one.
+    fn begin_before(&mut self, bases: &Bases<F>, key: Option<Seq>, record: &Record<'_>) -> Result<()> {
+        if self.lacks(record) > 0
+            && let Some(base) = bases.before(key, self.standing.seq, record)?
+        {
+            let mut missing = std::mem::take(&mut self.standing.missing);
+            missing.push(self.missing_before(record));
+            *self = Slot { begun: Some(bases.snapshot_of(&base, &missing)), ..Slot::at(base) };
+        }
+        Ok(())
+    }
+
     /// Moves to an event, noting what should have come before it.
     fn move_to(&mut self, record: &Record<'_>) {
         let missing = self.missing_before(record);
@@ -311,13 +323,8 @@ impl<F: Fold> Pass for Folding<F> {
             // The state was begun at a snapshot that stands behind this event.
             return Ok(());
         }
-        if let Some(bases) = &self.bases
-            && slot.lacks(record) > 0
-            && let Some(base) = bases.before(key, slot.standing.seq, record)?
-        {
-            let mut missing = std::mem::take(&mut slot.standing.missing);
-            missing.push(slot.missing_before(record));
-            *slot = Slot { begun: Some(bases.snapshot_of(&base, &missing)), ..Slot::at(base) };
+        if let Some(bases) = &self.bases {
+            slot.begin_before(bases, key, record)?;
             if slot.standing.seq.is_some_and(|seq| record.seq <= seq) {
                 return Ok(());
             }

@@ -83,7 +83,11 @@ impl Snapshots {
             let directory = format!("{SNAPSHOTS}/{directory}");
             for kind in EntryKind::SPECIAL {
                 let named = self.entries(&directory, kind)?.into_iter().map(|name| format!("{directory}/{name}"));
-                list.findings.extend(named.map(|file| SnapshotFinding { file, why: format!("it is {kind}") }));
+                list.findings.extend(named.map(|file| SnapshotFinding {
+                    file,
+                    code: SPOILED,
+                    why: format!("it is {kind}"),
+                }));
             }
             for name in self.entries(&directory, EntryKind::File)? {
                 let file = format!("{directory}/{name}");

@@ -157,6 +157,7 @@ impl Known {
             kind: header.kind,
             entry: row.and_then(|row| self.types.get(usize::from(row))).map(Cow::Borrowed),
             hint: header.flags.hint,
+            redacted: header.redacted,
             more: header.flags.more,
             payload: frame.payload(),
             segment: self.segment.header.number,

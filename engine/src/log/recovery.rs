@@ -64,7 +64,7 @@ impl RecoveryPlan {
         }
         let at_least = evidence.of(storage, log_id);
         if let Some(later) = at_least.segment.filter(|later| *later > newest) {
-            return Err(missing(later).seq(at_least.durable));
+            return Err(listing.missing(later).seq(at_least.durable));
         }
         let mut findings = segment.defects.clone();
         findings.extend(check_link(storage, &listing, &segment)?);

@@ -178,7 +178,7 @@ fn files(storage: &dyn Storage) -> Result<Vec<(String, u64)>> {
             match entry.kind {
                 EntryKind::Directory => left.push(path),
                 EntryKind::File => found.push((path, entry.len_bytes)),
-                EntryKind::Other => {}
+                EntryKind::Link | EntryKind::Pipe | EntryKind::Socket | EntryKind::Device => {}
             }
         }
     }

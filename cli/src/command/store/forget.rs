@@ -50,7 +50,7 @@ impl Forget {
     /// Shows the plan, or carries it out.
     ///
     /// # Errors
-    /// T0407 for a directory in which nothing is kept; what the engine says; what [`Consent::authority`] says.
+    /// T0411 for a directory in which nothing is kept; what the engine says; what [`Consent::authority`] says.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         context.output.require("store forget", &Format::TEXT)?;
         let store = Store::locate_directory(context, "store forget")?;

@@ -265,7 +265,7 @@ fn what_is_forgotten_is_counted_named_and_gone() {
     let error = reader(&storage).state::<Sum>(Some(run), None, Start::Snapshot).unwrap_err();
     assert_eq!(error.code(), "T0508", "{error}");
     is_clean(&storage);
-    assert_eq!(ForgetPlan::make(&storage, &[directory].into()).unwrap_err().code(), "T0407");
+    assert_eq!(ForgetPlan::make(&storage, &[directory].into()).unwrap_err().code(), "T0411");
     assert_eq!(crate::repair::UndoPlan::make(&storage, None).unwrap_err().code(), "T0404");
 }
 

@@ -81,7 +81,7 @@ impl ForgetPlan {
     /// Plans to remove directories, as [`ForgetPlan::candidates`] names them.
     ///
     /// # Errors
-    /// `NotFound` (T0407) for another name; `Rejected` (T0408) where an interrupted compaction has to be finished first; as
+    /// `NotFound` (T0411) for another name; `Rejected` (T0412) where an interrupted compaction has to be finished first; as
     /// reading.
     pub fn make(storage: &Arc<dyn Storage>, directories: &BTreeSet<String>) -> Result<ForgetPlan> {
         let candidates = ForgetPlan::candidates(&**storage)?;
@@ -91,11 +91,11 @@ impl ForgetPlan {
         for directory in directories {
             if !candidates.contains(directory) {
                 let message = format!("nothing is kept in {directory:?}");
-                return Err(Error::new(ErrorKind::NotFound, "T0407", message).hint(COMMAND));
+                return Err(Error::new(ErrorKind::NotFound, "T0411", message).hint(COMMAND));
             }
             if exists(&**storage, &archive::prepared(directory))? {
                 let message = format!("what {directory} belongs to was interrupted, and is not finished");
-                return Err(Error::new(ErrorKind::Rejected, "T0408", message).hint("taffrail log compact"));
+                return Err(Error::new(ErrorKind::Rejected, "T0412", message).hint("taffrail log compact"));
             }
             let (files, len_bytes, digest) = measure(&**storage, directory)?;
             let events = gaps.iter().filter(|gap| is_only_in(gap, directory)).map(count).sum();

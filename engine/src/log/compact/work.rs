@@ -173,12 +173,12 @@ impl Work {
     /// Whether the runs still stand where they were when the lock was as `seen`. The caller holds the lock, and found it as
     /// `now`.
     fn check_since(&self, storage: &Arc<dyn Storage>, seen: LockState, now: LockState) -> Result<()> {
-        let (LockState::Clean { segment, offset, .. }, LockState::Clean { segment: newest, offset: end, .. }) =
-            (seen, now)
+        let (LockState::Clean { known, offset, .. }, LockState::Clean { known: newest, offset: end, .. }) = (seen, now)
         else {
             return self.check_runs(storage);
         };
-        if segment != newest || end < offset {
+        let newest = newest.segment;
+        if known.segment != newest || end < offset {
             return self.check_runs(storage);
         }
         if offset == end {

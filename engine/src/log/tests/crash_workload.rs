@@ -1,7 +1,7 @@
 //! Seeded workloads: what processes do to a store, and the model of it.
 
 use super::crash_oracle::{EVENTS_PER_ID, Oracle, Outcome, Submitted, Wanted};
-use crate::fold::snapshot::{self, FrameIdentity, SnapshotHead};
+use crate::fold::snapshot::{self, SnapshotHead};
 use crate::storage::{Fault, SimDisk, SimProcess, Storage};
 use crate::{
     Batch, Error, ErrorKind, Expect, Journal, Options, Reader, Seq, Snapshots, StateDigest, SyncPolicy, TypeEntry,
@@ -243,7 +243,6 @@ impl World {
         let storage: Arc<dyn Storage> = Arc::new(self.disk.process(process));
         let written = Reader::open_on(Arc::clone(&storage)).and_then(|reader| {
             let Some(seq) = Seq::new(reader.durable()) else { return Ok(()) };
-            let Some(record) = reader.get(seq)? else { return Ok(()) };
             let head = SnapshotHead {
                 log_id: reader.log_id(),
                 fold: "simulated".to_owned(),
@@ -252,7 +251,7 @@ impl World {
                 seq,
                 revision: 0,
                 events: seq.get(),
-                frame: FrameIdentity::of(&record),
+                voucher: seq,
                 state_len_bytes: 1,
                 digest: StateDigest::of_bytes(b"s"),
             };

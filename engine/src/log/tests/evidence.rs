@@ -1,7 +1,7 @@
 //! What is known of the log's end beside its newest segment.
 
 use super::damage_kit::{Files, Intact, intact, kinds, lost, number, segment_name, store_of, verified};
-use crate::fold::snapshot::{self, FrameIdentity, SnapshotHead};
+use crate::fold::snapshot::{self, SnapshotHead};
 use crate::lab_result::tell;
 use crate::plan::Authority;
 use crate::repair::{RepairMode, RepairPlan};
@@ -13,7 +13,7 @@ fn newest(log: &Intact) -> u32 {
     u32::try_from(log.frames.len()).unwrap()
 }
 
-fn snapshot_of(log_id: LogId, seq: u64, segment: u32) -> Vec<u8> {
+fn snapshot_of(log_id: LogId, seq: u64) -> Vec<u8> {
     let head = SnapshotHead {
         log_id,
         fold: "jobs".to_owned(),
@@ -22,7 +22,7 @@ fn snapshot_of(log_id: LogId, seq: u64, segment: u32) -> Vec<u8> {
         seq: Seq::new(seq).unwrap(),
         revision: 0,
         events: 1,
-        frame: FrameIdentity { segment, offset: 4608, header_crc: 1, event: [0; 32] },
+        voucher: Seq::new(seq).unwrap(),
         state_len_bytes: 1,
         digest: StateDigest::of_bytes(b"s"),
     };
@@ -70,7 +70,7 @@ fn every_evidence() -> u64 {
     let log_id = crate::Reader::open_on(Arc::new(store_of(&log.files))).unwrap().log_id();
     let (segment, mut stores) = (newest(&log), 0);
     let name = segment_name(segment);
-    let told = snapshot_of(log_id, log.last, segment);
+    let told = snapshot_of(log_id, log.last);
     let events = || log.frames[&number(segment)].iter().filter(|frame| frame.header.kind.takes_seq());
     for kept in 1..8_u32 {
         let mut files = log.files.clone();
@@ -126,7 +126,7 @@ fn seqs_are_not_issued_again_where_the_newest_segment_and_the_watermark_are_gone
     let log_id = crate::Reader::open_on(Arc::new(store_of(&log.files))).unwrap().log_id();
     files.remove("LOCK");
     assert_eq!(verified(&store_of(&files)).severity, Severity::Clean, "nobody knows");
-    let told = snapshot_of(log_id, log.last, newest(&log));
+    let told = snapshot_of(log_id, log.last);
     refused_and_repaired(&with_snapshot(&files, &told, log.last), &log, "T0303", "a snapshot knows");
 }
 
@@ -162,8 +162,8 @@ fn a_store_without_segments_is_not_begun_again_where_lock_knows_of_a_log() {
 #[test]
 fn evidence_of_another_log_and_what_is_no_evidence_refuse_nothing() {
     let log = intact(12 << 10, 40);
-    let foreign = snapshot_of(LogId([7; 16]), log.last + 900, 90);
-    let mut spoiled = snapshot_of(LogId([7; 16]), log.last + 900, 90);
+    let foreign = snapshot_of(LogId([7; 16]), log.last + 900);
+    let mut spoiled = snapshot_of(LogId([7; 16]), log.last + 900);
     spoiled.truncate(40);
     for (what, bytes) in [("another log's", foreign), ("half of one", spoiled), ("none", b"text".to_vec())] {
         let mut files = log.files.clone();

@@ -63,6 +63,6 @@ impl Writer {
         };
         let bytes = &self.buffer[start..start + layout::frame::HEADER_LEN_BYTES];
         self.head.accept(&header, bytes, one.payload);
-        Ok(Some(Appended { first: header.seq, last: header.seq, revision, durable: self.durable }))
+        Ok(Some(Appended { first: header.seq, last: header.seq, revision, durable: self.durable, redacted: 0 }))
     }
 }
