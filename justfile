@@ -49,6 +49,10 @@ compare *ARGS:
     cargo build --release -p taffrail-cli
     cargo run --release --manifest-path compare/Cargo.toml --ignore-rust-version -- --command target/release/taffrail {{ARGS}}
 
+# The same flipped bits, cuts and zeros to taffrail and to its peers: what is lost, and who says so.
+damage *ARGS:
+    cargo run --release --manifest-path compare/Cargo.toml --ignore-rust-version -- damage {{ARGS}}
+
 # How the cost of a store grows, measured and drawn into docs/scaling.
 scaling *ARGS:
     cargo run --release --manifest-path bench/Cargo.toml -- scaling --pictures docs/scaling {{ARGS}}

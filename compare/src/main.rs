@@ -4,6 +4,7 @@
 
 mod arguments;
 mod child;
+mod damage;
 mod faults;
 mod limits;
 mod payload;
@@ -28,8 +29,11 @@ fn main() -> Result<ExitCode> {
         "child" => child::run(&arguments)?,
         "fault-child" => faults::child(&arguments)?,
         "run-child" => runs::child(&arguments)?,
+        // Another question: not how fast, but what is left.
+        "damage" => damage::damage(&arguments)?,
+        "damage-child" => damage::child(&arguments)?,
         "" => return compare(&arguments),
-        word => bail!("{word:?}: there is `list`, and options without a word ({})", arguments::OPTIONS),
+        word => bail!("{word:?}: there are `list` and `damage`, and options without a word ({})", arguments::OPTIONS),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ mod rewal;
 mod seglog;
 mod spacetime;
 mod sqlite;
-mod taffrail;
+pub mod taffrail;
 mod umadb;
 mod wal_db;
 mod walrus;

@@ -5,7 +5,9 @@
 
 use crate::error::{Error, Result};
 use crate::fold::snapshot::{self, SnapshotHead};
+use crate::log::listing::Listing;
 use crate::log::lock::{LastKnown, LockState};
+use crate::log::segment::Segment;
 use crate::log::{paths, watermark};
 use crate::storage::{EntryKind, OpenMode, Storage, read_full_at};
 use crate::{LogId, SegmentNumber, Watermark};
@@ -86,9 +88,20 @@ impl Evidence {
         let mut heads = newer.filter_map(|(_, name)| head(storage, name));
         if let Some(head) = heads.find(|head| head.log_id == log_id) {
             found.durable = found.durable.max(head.seq.get());
+            found.segment = found.segment.max(behind_sealed(storage, log_id, found.durable));
         }
         found
     }
+}
+
+/// The segment behind the newest one, if that was sealed before a durable seq: a snapshot names no segments, and that event was in
+/// one that is not there.
+fn behind_sealed(storage: &dyn Storage, log_id: LogId, durable: u64) -> Option<SegmentNumber> {
+    let newest = Listing::read(storage).ok()?.newest()?;
+    let segment = Segment::open(storage, newest, OpenMode::Read).ok()?;
+    let (_, footer) = segment.footer().ok()??;
+    let is_missing = segment.header.log_id == log_id && footer.next_seq.get() <= durable;
+    is_missing.then(|| newest.next())
 }
 
 /// The snapshots by their names, which begin with a seq; the highest first.

@@ -2,6 +2,7 @@
 
 mod affected;
 mod appending;
+mod clocks;
 mod crash;
 mod crash_faults;
 mod crash_oracle;
