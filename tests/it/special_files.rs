@@ -199,6 +199,64 @@ fn snapshots_that_are_no_files_are_passed_over() {
     }
 }
 
+/// Plans a change, and carries that plan out if there is one: how it ended.
+fn carried_out(store: &Path, words: &[&str]) -> Answer {
+    let planned = run_in_time(store, &[words, &["--json"]].concat());
+    let plan: serde_json::Value =
+        planned.data.lines().next().map_or(serde_json::Value::Null, |line| serde_json::from_str(line).expect("JSON"));
+    let Some(name) = plan["name"].as_str() else { return planned };
+    let lost = plan["lost"].as_u64().unwrap_or_default().to_string();
+    let mut apply = vec!["--plan", name, "--reason", "test", "--apply", "--json"];
+    if lost != "0" {
+        apply.extend(["--accept-loss", &lost]);
+    }
+    run_in_time(store, &[words, &apply].concat())
+}
+
+/// Repairs keep originals, redactions forget copies, and compactions move segments, all below the store: a link in the place of
+/// such a directory leads none of them elsewhere.
+#[test]
+fn nothing_is_written_or_removed_behind_a_linked_directory() {
+    for name in ["quarantine", "archive", "spool", "blobs", "snapshots"] {
+        let directory = Directory::new("behind");
+        let store = three_segments(&directory);
+        assert_eq!(run(&store, &["run", "list"], "").exit, Some(0));
+        let elsewhere = directory.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).expect("a directory");
+        std::fs::write(elsewhere.join("x.bin"), "xxxxx").expect("written");
+        let _may_be_missing = std::fs::remove_dir_all(store.join(name));
+        symlink(&elsewhere, store.join(name)).expect("a link");
+        let before = snapshot(&elsewhere);
+        let mut refused = 0;
+        let mut carry_out = |words: &[&str]| {
+            let answer = carried_out(&store, words);
+            assert!(
+                matches!(answer.exit, Some(0 | 1 | 4 | 7 | 74)),
+                "{name}: {words:?} {} {}",
+                answer.data,
+                answer.notes
+            );
+            if answer.exit == Some(74) {
+                assert_eq!(answer.error()["code"], "T0314", "{name}: {words:?} {}", answer.notes);
+                refused += 1;
+            }
+            assert!(snapshot(&elsewhere) == before, "{name}: {words:?} {} {}", answer.data, answer.notes);
+        };
+        carry_out(&["log", "redact", "--pattern", "x{5}"]);
+        carry_out(&["snap", "create"]);
+        carry_out(&["run", "close", "r"]);
+        carry_out(&["log", "compact", "--finished", "--keep-last", "0"]);
+        let segment = store.join("segments/0000000001.seg");
+        let mut bytes = std::fs::read(&segment).expect("a segment");
+        bytes[20_000] ^= 1;
+        std::fs::write(&segment, bytes).expect("written");
+        carry_out(&["log", "repair", "--mode", "salvage"]);
+        if name == "quarantine" {
+            assert!(refused > 0, "where originals are kept is needed");
+        }
+    }
+}
+
 #[test]
 fn the_users_own_configuration_is_neither_waited_for_nor_read_without_end() {
     let directory = Directory::new("user");
