@@ -210,6 +210,15 @@ fn behind_a_salvage_every_command_gives_the_state_of_the_snapshot_that_has_seen_
         // Without a snapshot, the state lacks what was lost, whoever asks.
         let shown = json_of(&store, &["state", "show", "two"], exit);
         assert_eq!((&shown["missing"], &shown["snapshot"]), (&json!(1), &Value::Null));
+        let (lost, around) = (&events_of(&events, "two")[2]["seq"], &shown["missing_at"][0]);
+        assert!(around["after"].as_u64() < lost.as_u64() && lost.as_u64() < around["before"].as_u64(), "{shown}");
+        let text = run(&store, &["state", "show", "two"], "");
+        let named = text.data.lines().find(|line| line.starts_with("INCOMPLETE")).expect("a line");
+        assert!(named.contains("1 event is missing between seq "), "{named}");
+        let report = json_of(&store, &["run", "show", "two"], exit)["findings"].to_string();
+        let (place, _) = named.split_once(", and").expect("a place");
+        let place = place.trim_start_matches("INCOMPLETE: ");
+        assert!(report.contains(place), "run show names the same: {report}");
         assert_ne!(shown["digest"], sound_two["digest"]);
         let two = row(&replayed, "two");
         assert_eq!((&two["digest"], &two["missing"]), (&shown["digest"], &json!(1)));

@@ -110,7 +110,7 @@ impl Cursor {
             (DefectKind::SeqJump, Some(header)) => (offset, header.seq),
             (DefectKind::PayloadCrc | DefectKind::RecordBody, Some(header)) => {
                 let next = if header.kind.takes_seq() { header.seq.next() } else { header.seq };
-                (offset + header.frame_len(), next)
+                (offset + header.frame_len(), self.scanner.gaps().skip(next))
             }
             _ => match self.find_next()? {
                 Some((offset, header)) => (offset, header.seq),

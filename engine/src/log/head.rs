@@ -190,6 +190,7 @@ impl Head {
                 Step::Bad { defect, header: Some(header) } if strict && self.is_payload_alone(&defect, &header) => {
                     self.accept_header(&header, defect.offset)?;
                     let _there_is_a_header = cursor.skip_bad(defect.kind, Some(header))?;
+                    self.position.next_seq = cursor.scanner.expected().unwrap_or(self.position.next_seq);
                 }
                 Step::Bad { defect, .. } if strict => {
                     return Err(Error::new(ErrorKind::Damaged, "T0308", format!("the log is damaged: {defect}"))

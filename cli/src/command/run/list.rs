@@ -189,6 +189,11 @@ fn print(runs: &[RunOverview], output: &mut Output) -> Result<(), Failure> {
         ]);
     }
     output.lines(table.lines())?;
+    let compacted: u64 = runs.iter().map(|run| run.compacted).sum();
+    if compacted > 0 {
+        let events = human::count(compacted, "event");
+        output.note(format!("{events} of these runs were compacted away, and are not counted here").as_str());
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
-use taffrail::fold::{Start, state_json, value_at};
+use taffrail::fold::{Missing, Start, state_json, value_at};
 use taffrail::nearest::nearest;
 use taffrail::position::Position;
 use taffrail::{Fold, Seq, SeqRange};
@@ -18,6 +18,9 @@ use crate::output::{Format, Output};
 use crate::problem::{Failure, Problem};
 use crate::store::Store;
 use crate::subject::Subject;
+
+/// Most places of missing events that people are told one by one.
+const MOST_MISSING_SHOWN: usize = 10;
 
 /// Arguments of `taffrail state show`.
 #[derive(Args, Clone, Debug)]
@@ -55,6 +58,8 @@ struct Report<'shown> {
     digest: String,
     /// Events that should be there and are not.
     missing: u64,
+    /// Between which events they should be.
+    missing_at: Vec<Absence>,
     /// Events that can not be read, as a range, and of which nobody can tell whether they are of the run; null for none.
     doubt: Option<SeqRange>,
     /// The snapshot that the fold began at; null for the first event.
@@ -64,6 +69,25 @@ struct Report<'shown> {
     /// Where in the state the value is; empty for all of it.
     path: &'shown str,
     state: &'shown Value,
+}
+
+/// Events that should be there and are not.
+#[derive(Debug, Serialize)]
+struct Absence {
+    /// The event before them; null where they are the first.
+    after: Option<u64>,
+    /// The event behind them.
+    before: u64,
+    count: u64,
+    #[serde(skip)]
+    text: String,
+}
+
+impl Absence {
+    fn of(missing: &Missing) -> Self {
+        let (after, before) = (missing.after.map(Seq::get), missing.before.get());
+        Self { after, before, count: missing.count, text: missing.to_string() }
+    }
 }
 
 impl Show {
@@ -98,6 +122,7 @@ impl Show {
             events: standing.events,
             digest: standing.digest().map_err(|error| subject.problem(&error))?.to_string(),
             missing,
+            missing_at: standing.missing.iter().map(Absence::of).collect(),
             doubt: standing.doubt,
             snapshot: loaded.snapshot.map(|snapshot| snapshot.seq.get()),
             absent: loaded.snapshot.map_or(0, |snapshot| snapshot.absent),
@@ -121,10 +146,12 @@ fn print(report: &Report<'_>, subject: &Subject, verbose: bool, output: &mut Out
     let text = format!("  {at}, {events} applied{}", began.unwrap_or_default());
     output.line(Line::new().tone(Tone::Heading, subject.title()).plain(&text))?;
     output.line(format!("{} version {}  digest {}", report.fold, report.version, report.digest).as_str())?;
-    if report.missing > 0 {
-        let missing = human::count(report.missing, "missing event");
-        let text = format!(": the state lacks what {missing} did");
+    for missing in report.missing_at.iter().take(MOST_MISSING_SHOWN) {
+        let text = format!(": {}, and the state lacks what was done there", missing.text);
         output.line(Line::new().tone(Tone::Bad, "INCOMPLETE").plain(&text))?;
+    }
+    if let Some(more) = report.missing_at.len().checked_sub(MOST_MISSING_SHOWN).filter(|more| *more > 0) {
+        output.line(format!("            and at {}", human::count(more as u64, "more place")).as_str())?;
     }
     if let Some(SeqRange { first, last }) = report.doubt {
         let text = format!(": seq {first} to {last} can not be read, and may be of {}", subject.title());

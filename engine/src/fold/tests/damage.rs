@@ -3,8 +3,8 @@
 use super::{Job, Jobs, Tally, open, queued, read, rewrite, store};
 use crate::fold::run_api::complete;
 use crate::fold::{Folding, Losses, Replay, Start};
-use crate::storage::Memory;
-use crate::{ErrorKind, EventOrLoss, Expect, Query, Reader, Seq};
+use crate::storage::{Memory, Storage};
+use crate::{ErrorKind, EventOrLoss, Expect, Journal, Query, Reader, Seq};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -175,4 +175,49 @@ fn fold_a_run_that_lacks_events_begins_at_the_snapshot_that_has_seen_them() {
     assert_eq!((&one.state, one.is_incomplete()), (&sound.state, false));
     let origin = reader.state::<Jobs>(Some(run), None, Start::Origin).unwrap();
     assert!(origin.standing.is_incomplete() && origin.losses.count == 1);
+}
+
+/// Bug: a payload that could not be read, in the newest segment, stopped opening where the index of runs had to be made again.
+/// Where the index was there, the segment's footer was made without the event, so that behind the next loss of the index the
+/// run's last revision was given twice.
+#[test]
+fn fold_a_lost_payload_keeps_its_revision_when_the_segment_is_sealed() {
+    let storage = store();
+    let open = || {
+        let options = Journal::options().create(true).segment_len_bytes(8 << 10);
+        options.open_on(Arc::clone(&storage) as Arc<dyn Storage>).unwrap()
+    };
+    let forget = || {
+        if storage.entry("runs.idx").unwrap().is_some() {
+            storage.remove("runs.idx").unwrap();
+        }
+    };
+    let journal = open();
+    for name in ["a", "b"] {
+        journal.run_or_create(name).unwrap().append(Expect::Any, &[queued("x"), queued(name)]).unwrap();
+    }
+    journal.close().unwrap();
+    let last = read(&storage).find_run("a").unwrap();
+    let record = read(&storage).get(last.last).unwrap().unwrap();
+    let at = usize::try_from(record.offset).unwrap();
+    // Behind the header.
+    rewrite(&storage, SEGMENT, |bytes| bytes[at + 49] ^= 1);
+    assert!(read(&storage).get(last.last).is_err());
+    forget();
+
+    let journal = open();
+    let b = journal.run("b").unwrap();
+    while journal.reader().unwrap().segments().len() < 2 {
+        b.append(Expect::Any, &[queued(&"y".repeat(600))]).unwrap();
+    }
+    journal.close().unwrap();
+    forget();
+    let journal = open();
+    let a = journal.run("a").unwrap();
+    assert_eq!((a.number(), a.revision()), (last.run, last.revision));
+    let appended = a.append(Expect::Revision(last.revision), &[queued("z")]).unwrap();
+    assert_eq!(appended.revision, last.revision + 1);
+    journal.close().unwrap();
+    let standing = read(&storage).state::<Jobs>(Some(last.run), None, Start::Origin).unwrap().standing;
+    assert_eq!((standing.missing.len(), standing.missing[0].count, standing.doubt), (1, 1, None));
 }
