@@ -1,10 +1,15 @@
 //! Bundles, as people use them: written beside a store, read in place, restored, and added to another one.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kit::{Answer, Directory, dump, run, snapshot};
+use crate::kit::{Answer, Directory, dump, run, snapshot, spawn};
+use crate::lab_result::tell;
 
 fn filled(directory: &Directory) -> PathBuf {
     let store = directory.store();
@@ -142,4 +147,94 @@ fn what_is_no_bundle_a_spoiled_one_and_a_taken_name_are_refused() {
     std::fs::write(&garbage, &bytes).expect("written");
     let answer = run(&garbage, &["log", "dump", "--json"], "");
     assert_eq!((answer.exit, code(&answer)), (Some(4), "T0170".to_owned()));
+}
+
+#[test]
+fn bundles_beside_a_process_that_appends_are_whole_and_hold_what_was_acknowledged() {
+    tell("bundle-beside-a-writer", &["P1", "P9"], || (bundle_beside_a_writer(), vec![]));
+}
+
+/// What a process has acknowledged so far.
+#[derive(Default)]
+struct Acknowledged {
+    last: AtomicU64,
+    /// The one before that: every later bundle has it, since the frames of the last one say that it was durable.
+    before: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl Acknowledged {
+    /// Gives lines to the process until it is over.
+    fn feed(&self, mut input: ChildStdin) {
+        let line =
+            |n: u64| format!("{{\"run\":\"busy\",\"type\":\"tick\",\"data\":{{\"n\":{n},\"t\":\"{n:0>900}\"}}}}\n");
+        for n in (0..).step_by(5) {
+            let lines: String = (n..n + 5).map(line).collect();
+            if self.is_over.load(Ordering::Acquire) || input.write_all(lines.as_bytes()).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn listen(&self, output: ChildStdout) {
+        for ack in BufReader::new(output).lines() {
+            let ack: Value = serde_json::from_str(&ack.expect("UTF-8")).expect("JSON");
+            let last = self.last.swap(ack["durable"].as_u64().expect("a seq"), Ordering::AcqRel);
+            self.before.store(last, Ordering::Release);
+        }
+    }
+}
+
+/// Ends the input, also where an assertion fails.
+struct End<'a>(&'a Acknowledged);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Release);
+    }
+}
+
+/// How many bundles were made while the other process appended.
+fn bundle_beside_a_writer() -> u64 {
+    let directory = Directory::new("bundle-beside");
+    let store = filled(&directory);
+    let mut writer = spawn(&store, &["log", "append", "--create"]);
+    let (input, output) = (writer.stdin.take().expect("a pipe"), writer.stdout.take().expect("a pipe"));
+    let told = Acknowledged::default();
+    let made: Vec<(u64, Value, PathBuf)> = std::thread::scope(|scope| {
+        scope.spawn(|| told.feed(input));
+        scope.spawn(|| told.listen(output));
+        let _end = End(&told);
+        while told.before.load(Ordering::Acquire) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let make = |number: u32| {
+            let file = directory.path().join(format!("{number}.tfb"));
+            (told.before.load(Ordering::Acquire), export(&store, &file, &[]), file)
+        };
+        (0..6).map(make).collect()
+    });
+    assert!(writer.wait().expect("it ends").success());
+    let all = dump(&store);
+    for (acknowledged, report, file) in &made {
+        let durable = report["durable"].as_u64().expect("a seq");
+        assert!(durable >= *acknowledged, "{acknowledged} were acknowledged, and {report}");
+        let there = dump(file);
+        assert_eq!(there.len() as u64, durable);
+        assert!(
+            there
+                .iter()
+                .zip(&all)
+                .all(|(left, right)| (&left["seq"], &left["data"]) == (&right["seq"], &right["data"]))
+        );
+        let verified = run(file, &["log", "verify"], "");
+        assert_eq!(verified.exit, Some(0), "{verified:?}");
+    }
+    let (first, last) = (made.first().expect("some"), made.last().expect("some"));
+    assert!(first.1["durable"].as_u64() < last.1["durable"].as_u64(), "the other process was at work");
+    let there = directory.path().join("there");
+    assert_eq!(run(&there, &["log", "import", &text(&last.2)], "").exit, Some(0));
+    assert_eq!(dump(&there), dump(&last.2));
+    made.len() as u64
 }

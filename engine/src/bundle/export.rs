@@ -1,7 +1,7 @@
 //! Making a bundle.
 
 use super::copying::each_chunk;
-use super::cut::Cut;
+use super::cut::{Cut, CutSegment};
 use super::manifest::{Kind, Manifest, Member};
 use super::member::{MemberWriter, Sink};
 use super::part::{Part, write_segments};
@@ -11,7 +11,7 @@ use crate::config::{CONFIG_FILE_NAME, CONFIG_LEN_BYTES_MAX, StoreConfig};
 use crate::error::{Error, Result};
 use crate::fold::Snapshots;
 use crate::log::paths;
-use crate::storage::{OpenMode, Storage};
+use crate::storage::{EntryKind, OpenMode, Storage};
 use crate::{ErrorKind, Reader, Seq, Watermark};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -45,8 +45,8 @@ pub struct BundleReport {
     pub left_out: Vec<String>,
 }
 
-/// How often a cut is looked for while segments vanish under it, since somebody compacts.
-const MOST_ATTEMPTS: usize = 4;
+/// How often a cut is looked for while segments are replaced under it, since somebody compacts.
+const MOST_ATTEMPTS: usize = 8;
 
 /// Writes a bundle of a store, or of one run with the runs that it comes from, into a new file of another storage.
 ///
@@ -104,8 +104,8 @@ fn write(
             total: 0,
         };
         match packing.run(run) {
-            // A compaction has taken a segment away that was there a moment ago: what it left stands for it.
-            Err(error) if is_missing(&error) && attempt < MOST_ATTEMPTS => attempt += 1,
+            // A compaction has taken a segment away that was there a moment ago, or put another one in its place.
+            Err(error) if has_moved(&error) && attempt < MOST_ATTEMPTS => attempt += 1,
             other => break other?,
         }
     };
@@ -113,9 +113,10 @@ fn write(
     Ok(report)
 }
 
-fn is_missing(error: &Error) -> bool {
+fn has_moved(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+    let moved = [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof];
+    source.is_some_and(|source| moved.contains(&source.kind()))
 }
 
 /// A bundle in the making.
@@ -137,7 +138,8 @@ impl Packing<'_> {
         // Blobs are there before the records that name them, so those of this moment are all that the cut needs.
         let blobs = self.blobs(part.as_ref())?;
         let snapshots = self.snapshots(&cut.end, part.as_ref())?;
-        self.total = cut.segments.iter().map(|(_, len)| len).chain(blobs.iter().map(|(_, len)| len)).sum();
+        let of_segments = cut.segments.iter().map(|segment| segment.len_bytes);
+        self.total = of_segments.chain(blobs.iter().map(|(_, len)| *len)).sum();
         self.sink.put(&MAGIC)?;
         for (digest, _) in &blobs {
             self.blob(digest)?;
@@ -145,9 +147,10 @@ impl Packing<'_> {
         self.config()?;
         let end = match &part {
             None => {
-                for (number, len) in &cut.segments {
-                    self.file(&paths::segment(*number), Some(*len))?;
+                for segment in &cut.segments {
+                    self.segment(segment)?;
                 }
+                self.archives()?;
                 cut.end
             }
             Some(part) => {
@@ -232,6 +235,30 @@ impl Packing<'_> {
             return Ok(());
         }
         self.file(CONFIG_FILE_NAME, Some(len_bytes))
+    }
+
+    /// Copies a segment. What has been put in its place meanwhile is another file, of another length.
+    fn segment(&mut self, segment: &CutSegment) -> Result<()> {
+        let path = paths::segment(segment.number);
+        self.file(&path, Some(segment.len_bytes))?;
+        if segment.is(&**self.store) {
+            return Ok(());
+        }
+        let moved = format!("segment {} was rewritten meanwhile", segment.number);
+        Err(Error::io("cannot make a bundle", io::Error::new(io::ErrorKind::NotFound, moved)))
+    }
+
+    /// What compactions have taken out of the log is not of it any more.
+    fn archives(&mut self) -> Result<()> {
+        let entries = match self.store.list(paths::ARCHIVE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|error| Error::io("cannot list the archives", error))?,
+        };
+        for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Directory) {
+            let path = format!("{}/{}", paths::ARCHIVE, entry.name);
+            self.report.left_out.push(format!("{path}: an archive is a log of its own, with a bundle of its own"));
+        }
+        Ok(())
     }
 
     /// Copies a file, up to a length or whole.

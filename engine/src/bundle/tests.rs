@@ -444,6 +444,87 @@ fn a_bundle_beside_a_writer_ends_at_the_durable_head() {
     assert_eq!(severity(&opened(&bytes).unwrap()), Severity::Clean);
 }
 
+/// A cut took only the watermark file for evidence of what is durable. That file is not written while appends are queued, so a
+/// bundle made beside a busy writer could lack what had been acknowledged long before it was begun. And where the newest
+/// segment had no watermark yet, a frame that was half written was called damage.
+#[test]
+fn a_cut_takes_what_later_frames_say_was_durable_and_leaves_out_what_is_half_written() {
+    let store = memory();
+    fill(&store, &sample());
+    let journal = options().open_on(Arc::clone(&store)).unwrap();
+    let old_mark = bytes_of(&*store, "watermark");
+    let mut ends = Vec::new();
+    for _ in 0..3 {
+        journal.append(batch_of(1, &[(1, 40), (2, 40)], None)).unwrap();
+        ends.push(journal.durable());
+    }
+    let file = store.open("watermark", OpenMode::Write).unwrap();
+    write_all_at(&*file, 0, &old_mark).unwrap();
+    let (bytes, report) = bundle_bytes(&store, None);
+    assert_eq!((report.durable, report.events_behind), (ends[1], ends[2] - ends[1]), "{report:?}");
+    assert_eq!(severity(&opened(&bytes).unwrap()), Severity::Clean);
+    // Half of a frame at the end, and no watermark for this segment.
+    store.remove("watermark").unwrap();
+    let newest = crate::Listing::read(&*store).unwrap().newest().unwrap();
+    let segment = store.open(&format!("segments/{}", newest.file_name()), OpenMode::Write).unwrap();
+    let content = bytes_of(&*store, &format!("segments/{}", newest.file_name()));
+    let end = content.iter().rposition(|byte| *byte != 0).unwrap().next_multiple_of(8);
+    write_all_at(&*segment, end as u64, &[0xA6; 20]).unwrap();
+    let (again, report) = bundle_bytes(&store, None);
+    assert_eq!(report.durable, ends[1], "{report:?}");
+    assert!(again == bytes, "what is behind the cut is not in the bundle");
+}
+
+#[test]
+fn an_archive_has_a_bundle_of_its_own_with_all_of_it() {
+    let store = memory();
+    fill(&store, &sample());
+    let archive = shelf();
+    archive.create_dir("segments").unwrap();
+    let listing = crate::Listing::read(&*store).unwrap().segments;
+    for (number, _) in &listing[..listing.len() - 1] {
+        let name = format!("segments/{}", number.file_name());
+        put(&*archive, &name, &bytes_of(&*store, &name));
+    }
+    let expected = events(&archive);
+    let (bytes, report) = bundle_bytes(&archive, None);
+    assert_eq!(expected.last().map(|event| event.0), Some(report.durable));
+    let bundle: Arc<dyn Storage> = Arc::new(opened(&bytes).unwrap());
+    assert_eq!(events(&bundle), expected);
+    assert_eq!(severity(&*bundle), Severity::Clean);
+}
+
+/// A segment that was put in another one's place while it was copied went into the bundle with the length of the old one: cut
+/// off, and called whole.
+#[test]
+fn a_segment_that_is_rewritten_while_it_is_copied_is_copied_anew() {
+    let store = memory();
+    fill(&store, &Content { config: false, ..sample() });
+    let expected = events(&store);
+    let target = shelf();
+    let mut rewritten = 0;
+    // After each piece, in turn, another segment is replaced by one that is longer.
+    let mut replace = |_: &'static str, _: u64, _: u64| {
+        if rewritten < 2 {
+            rewritten += 1;
+            let number = crate::SegmentNumber::new(rewritten).unwrap();
+            crate::repair::redact_segment(&*store, number, &mut |header, _, payload| {
+                let is_ours = !header.kind.is_reserved() && payload.len() == 300;
+                is_ours.then(|| vec![b'"'; 900])
+            })
+            .unwrap();
+        }
+        ControlFlow::Continue(())
+    };
+    export(&store, None, &*target, "b", &mut replace).unwrap();
+    assert_eq!(rewritten, 2);
+    let bundle: Arc<dyn Storage> = Arc::new(Bundle::open(target, "b").unwrap());
+    assert_eq!(severity(&*bundle), Severity::Clean);
+    let there = events(&bundle);
+    assert_eq!(there.len(), expected.len());
+    assert!(there == events(&store) && there != expected, "as it is after the last of them");
+}
+
 #[test]
 fn two_copies_that_were_both_written_to_are_told_apart() {
     let store = memory();
@@ -484,6 +565,10 @@ fn told(storage: &dyn Storage) -> BTreeMap<String, u64> {
 
 #[test]
 fn a_restore_is_whole_or_not_at_all_whenever_the_power_goes() {
+    crate::lab_result::tell("bundle-restore-crashes", &["P1", "P2", "P5"], crash_restores);
+}
+
+fn crash_restores() -> (u64, Vec<(&'static str, u64)>) {
     let store = memory();
     let mut content = sample();
     content.batches.truncate(6);
@@ -528,10 +613,15 @@ fn a_restore_is_whole_or_not_at_all_whenever_the_power_goes() {
         }
     }
     assert!(before > 30 && after > 4, "{before} {after}");
+    (before + after, vec![("as_before", before), ("restored", after)])
 }
 
 #[test]
 fn a_disk_that_fills_up_or_fails_takes_a_restore_back() {
+    crate::lab_result::tell("bundle-restore-faults", &["P1", "P5"], fail_restores);
+}
+
+fn fail_restores() -> (u64, Vec<(&'static str, u64)>) {
     let store = memory();
     let mut content = sample();
     content.batches.truncate(6);
@@ -544,10 +634,11 @@ fn a_disk_that_fills_up_or_fails_takes_a_restore_back() {
     let start = empty.next_operation();
     let whole = empty.clone();
     import_into(&(Arc::new(whole.process(2)) as Arc<dyn Storage>), &bytes).unwrap();
-    let mut failed = 0;
+    let (mut cases, mut failed) = (0, 0);
     for operation in start..whole.next_operation() {
         for failure in [crate::storage::Failure::NoSpace, crate::storage::Failure::InputOutput] {
             let sim = empty.clone();
+            cases += 1;
             sim.inject(operation, Fault::Fail(failure));
             let storage: Arc<dyn Storage> = Arc::new(sim.process(2));
             let outcome = import_into(&storage, &bytes);
@@ -568,6 +659,37 @@ fn a_disk_that_fills_up_or_fails_takes_a_restore_back() {
         }
     }
     assert!(failed > 30, "{failed}");
+    (cases, vec![("taken_back", failed)])
+}
+
+/// Where the disk of the bundle fills up or fails, the file has no name that is a bundle's, and the store is as it was.
+#[test]
+fn a_disk_that_fills_up_or_fails_leaves_no_bundle_in_part() {
+    let store = memory();
+    let mut content = sample();
+    content.batches.truncate(6);
+    fill(&store, &content);
+    let (bytes, _) = bundle_bytes(&store, None);
+    let was = told(&*store);
+    let empty = SimDisk::new(23);
+    let root = empty.process(1);
+    root.create_dir("").and_then(|_| root.sync_dir("")).and_then(|()| root.sync_parent()).unwrap();
+    let start = empty.next_operation();
+    let whole = empty.clone();
+    export(&store, None, &whole.process(1), "b", &mut go_on).unwrap();
+    for operation in start..whole.next_operation() {
+        let failures = [crate::storage::Failure::NoSpace, crate::storage::Failure::InputOutput].map(Fault::Fail);
+        for fault in failures.into_iter().chain([Fault::CrashBefore, Fault::CrashAfter]) {
+            let sim = empty.clone();
+            sim.inject(operation, fault);
+            let outcome = export(&store, None, &sim.process(1), "b", &mut go_on);
+            let shelf = if sim.is_crashed() { sim.power_cut(operation).process(2) } else { sim.process(2) };
+            let is_there = shelf.entry("b").is_ok_and(|entry| entry.is_some());
+            assert!(!is_there || bytes_of(&shelf, "b") == bytes, "{operation} {fault:?}: a bundle in part");
+            assert!(is_there || outcome.is_err(), "{operation} {fault:?}");
+            assert!(told(&*store) == was, "{operation} {fault:?}: an export only reads");
+        }
+    }
 }
 
 #[test]

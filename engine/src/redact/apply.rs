@@ -1,10 +1,11 @@
 //! Carrying a redaction out.
 
-use super::VERB;
 use super::places::PlaceAction;
 use super::plan::{RedactPlan, Redaction};
 use super::selector::Selector;
+use super::{Progress, VERB};
 use crate::error::{Error, Result};
+use crate::log::compact::work;
 use crate::log::lock::StoreLock;
 use crate::log::{distrust_cache, paths};
 use crate::plan::{Authority, other_plan};
@@ -39,13 +40,25 @@ const MOST_TOLD: usize = 50_000;
 impl RedactPlan {
     /// Carries the plan out, with the selector that it was made by. The operator event goes in first, so that the digests of
     /// what was there are never lost; then segments are replaced, one rename each, and files are removed. Safe to be
-    /// interrupted anywhere: plan again and go on.
+    /// interrupted anywhere, also by `progress`: plan again and go on.
     ///
     /// # Errors
     /// `Rejected` where the store is no longer what was planned for, or the authority does not cover the loss: nothing was
     /// changed. `Damaged` where a segment has to be repaired first; `Locked`, `Io`.
-    pub fn apply(&self, storage: &Arc<dyn Storage>, selector: &Selector, authority: &Authority) -> Result<Redacted> {
-        self.check(storage, selector, authority)?;
+    pub fn apply(
+        &self,
+        storage: &Arc<dyn Storage>,
+        selector: &Selector,
+        authority: &Authority,
+        progress: Progress<'_>,
+    ) -> Result<Redacted> {
+        self.check(storage, selector, authority, progress)?;
+        // A compaction that goes on meanwhile would keep copies of what is redacted; one that was interrupted is finished.
+        let was_unfinished = work::is_unfinished(&**storage)?;
+        let alone = work::begin(storage, authority.lock_timeout_ms)?;
+        if was_unfinished {
+            self.check(storage, selector, authority, progress)?;
+        }
         let event = self.tell(storage, authority)?;
         let mut lock = StoreLock::open(Arc::clone(storage))?;
         lock.acquire(authority.lock_timeout_ms)?;
@@ -53,7 +66,12 @@ impl RedactPlan {
         // Whoever comes after an interruption judges the tail anew.
         lock.mark_held()?;
         let seqs: BTreeSet<u64> = self.events.iter().map(|event| event.seq).collect();
-        for (archive, number) in self.segments() {
+        let segments = self.segments();
+        let total = segments.len() as u64;
+        for (done, (archive, number)) in (0..).zip(segments) {
+            if progress("rewriting segments", done, total).is_break() {
+                return Err(super::stopped());
+            }
             let Some(number) = SegmentNumber::new(number) else { continue };
             let rooted: Arc<dyn Storage> = match archive {
                 None => Arc::clone(storage),
@@ -68,13 +86,20 @@ impl RedactPlan {
         let forgotten = self.forget(&**storage)?;
         sweep(&**storage)?;
         lock.abandon();
+        drop(alone);
         let by_hand = self.places.iter().filter(|place| place.action == PlaceAction::ByHand);
         let by_hand = by_hand.map(|place| place.path.clone()).collect();
         Ok(Redacted { plan: self.id.clone(), event, lost: self.lost, forgotten, by_hand })
     }
 
-    fn check(&self, storage: &Arc<dyn Storage>, selector: &Selector, authority: &Authority) -> Result<()> {
-        let again = RedactPlan::make(storage, selector)?;
+    fn check(
+        &self,
+        storage: &Arc<dyn Storage>,
+        selector: &Selector,
+        authority: &Authority,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        let again = RedactPlan::make(storage, selector, progress)?;
         if again.id != self.id {
             return Err(other_plan(&authority.plan, &again.id, COMMAND));
         }

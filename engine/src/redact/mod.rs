@@ -21,5 +21,16 @@ pub use plan::{RedactPlan, Redaction};
 pub use rules::{FieldPath, Redactor, pattern};
 pub use selector::Selector;
 
+use std::ops::ControlFlow;
+
 /// What an operator event calls it.
 pub(crate) const VERB: &str = "redact";
+
+/// How far some work is: what is done (`"searching events"`, `"rewriting"`), how much of it, and of how much. Breaking ends the
+/// work.
+pub type Progress<'a> = &'a mut dyn FnMut(&'static str, u64, u64) -> ControlFlow<()>;
+
+/// What ends work that somebody has stopped.
+fn stopped() -> crate::Error {
+    crate::Error::io("the redaction was stopped", std::io::ErrorKind::Interrupted.into())
+}

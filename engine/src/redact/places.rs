@@ -1,5 +1,7 @@
 //! Other files of a store where redacted bytes live.
 
+use super::Progress;
+use super::plan::Redaction;
 use crate::LogId;
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
@@ -48,8 +50,8 @@ pub(super) struct Needles {
     starts: Vec<bool>,
     pattern: Option<Regex>,
     log_id: LogId,
-    /// Seqs whose masked frames are opened, wherever they are met.
-    seqs: BTreeSet<u64>,
+    /// Digests, in hexadecimal, of the payloads that are redacted, by seq: their frames are known wherever they are met.
+    payloads: BTreeMap<u64, BTreeSet<String>>,
 }
 
 impl Needles {
@@ -57,9 +59,14 @@ impl Needles {
         removed: &BTreeSet<Vec<u8>>,
         pattern: Option<Regex>,
         log_id: LogId,
-        seqs: BTreeSet<u64>,
+        events: &[Redaction],
     ) -> Needles {
-        let mut needles = Needles { by_start: BTreeMap::new(), starts: vec![false; 1 << 16], pattern, log_id, seqs };
+        let mut payloads: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+        for event in events {
+            payloads.entry(event.seq).or_default().insert(event.digest.clone());
+        }
+        let (by_start, starts) = (BTreeMap::new(), vec![false; 1 << 16]);
+        let mut needles = Needles { by_start, starts, pattern, log_id, payloads };
         for needle in removed {
             let Some(start) = needle.first_chunk::<START>() else { continue };
             needles.by_start.entry(*start).or_default().push(needle.clone());
@@ -83,7 +90,13 @@ impl Needles {
             })
     }
 
-    /// Whether a file holds any of it: as it is, or in the payload of a frame that is stored under a mask.
+    /// Whether a text is too short to be looked for.
+    pub(super) fn is_too_short(text: &[u8]) -> bool {
+        text.len() < START
+    }
+
+    /// Whether a file holds any of it: as it is, in the payload of a frame that is stored under a mask, or in a whole frame
+    /// whose payload is redacted, however short the part of it is.
     pub(super) fn in_file(&self, storage: &dyn Storage, path: &str) -> Result<bool> {
         let io = |error| Error::io(format_args!("cannot read {path}"), error);
         let file = storage.open(path, OpenMode::Read).map_err(io)?;
@@ -92,7 +105,7 @@ impl Needles {
         loop {
             let read = read_full_at(&*file, at, &mut chunk).map_err(io)?;
             let bytes = &chunk[..read];
-            if self.in_bytes(bytes) || self.in_masked_frames(&*file, at, bytes).map_err(io)? {
+            if self.in_bytes(bytes) || self.in_frames(&*file, at, bytes).map_err(io)? {
                 return Ok(true);
             }
             if read < chunk.len() {
@@ -103,16 +116,18 @@ impl Needles {
     }
 
     /// Frames by their looks: a copy of a segment's bytes need not say where they were.
-    fn in_masked_frames(&self, file: &dyn StorageFile, start: u64, bytes: &[u8]) -> std::io::Result<bool> {
+    fn in_frames(&self, file: &dyn StorageFile, start: u64, bytes: &[u8]) -> std::io::Result<bool> {
         use layout::frame::{FLAGS, FLAGS_CONSTANT, HEADER_LEN_BYTES, MARK, MASK, SEQ};
         for at in (0..bytes.len().saturating_sub(HEADER_LEN_BYTES)).step_by(8) {
             let header = &bytes[at..at + HEADER_LEN_BYTES];
-            if header[7] != MARK || header[FLAGS] & FLAGS_CONSTANT != FLAGS_CONSTANT || header[MASK] == 0 {
+            if header[7] != MARK || header[FLAGS] & FLAGS_CONSTANT != FLAGS_CONSTANT {
                 continue;
             }
             let seq = header[SEQ..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
             let Some(number) = crate::Seq::new(seq) else { continue };
-            if self.pattern.is_none() && !self.seqs.contains(&seq) {
+            let redacted = self.payloads.get(&seq);
+            // Other frames are found by what is in them, unless a mask hides it.
+            if redacted.is_none() && (self.pattern.is_none() || header[MASK] == 0) {
                 continue;
             }
             let len = usize::from(header[4]) | usize::from(header[5]) << 8 | usize::from(header[6]) << 16;
@@ -120,7 +135,8 @@ impl Needles {
             let read = read_full_at(file, start + (at + HEADER_LEN_BYTES) as u64, &mut payload)?;
             payload.truncate(read);
             apply_mask(self.log_id, number, header[MASK], &mut payload);
-            if self.in_bytes(&payload) {
+            let is_redacted = |digests: &BTreeSet<String>| digests.contains(blake3::hash(&payload).to_hex().as_str());
+            if redacted.is_some_and(is_redacted) || self.in_bytes(&payload) {
                 return Ok(true);
             }
         }
@@ -128,11 +144,21 @@ impl Needles {
     }
 
     /// All files of a store that hold any of it, but for the segments of its own log and of archives.
-    pub(super) fn in_store(&self, storage: &Arc<dyn Storage>, skipped: &BTreeSet<String>) -> Result<Vec<Place>> {
+    pub(super) fn in_store(
+        &self,
+        storage: &Arc<dyn Storage>,
+        skipped: &BTreeSet<String>,
+        progress: Progress<'_>,
+    ) -> Result<Vec<Place>> {
         let mut places = Vec::new();
-        for (path, len_bytes) in files(&**storage)? {
-            if skipped.contains(&path) || is_log(&path) {
-                continue;
+        let mut files = files(&**storage)?;
+        files.retain(|(path, _)| !skipped.contains(path) && !is_log(path));
+        let total = files.iter().map(|(_, len_bytes)| len_bytes).sum();
+        let mut done = 0;
+        for (path, len_bytes) in files {
+            done += len_bytes;
+            if progress("searching files", done, total).is_break() {
+                return Err(super::stopped());
             }
             let why = match self.in_bundle(storage, &path)? {
                 true => "a bundle of this log, with events that are redacted",
@@ -153,7 +179,7 @@ impl Needles {
         }
         let Ok(bundle) = Bundle::open(Arc::clone(storage), path) else { return Ok(false) };
         let manifest = bundle.manifest();
-        let first = self.seqs.first().copied().unwrap_or(u64::MAX);
+        let first = self.payloads.keys().next().copied().unwrap_or(u64::MAX);
         Ok(manifest.log_id() == Some(self.log_id) && manifest.durable >= first)
     }
 }

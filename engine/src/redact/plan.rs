@@ -1,5 +1,6 @@
 //! What a redaction would do.
 
+use super::Progress;
 use super::places::{Needles, Place, PlaceAction};
 use super::selector::Selector;
 use crate::error::{Error, Result};
@@ -49,6 +50,8 @@ pub struct RedactPlan {
     pub runs: BTreeMap<u64, u32>,
     /// Events of types that `--field` can not look into, by type: they are not JSON.
     pub not_looked_into: BTreeMap<String, u64>,
+    /// Whether some of what goes is too short to be looked for in other files, but for copies of whole events.
+    pub has_short_texts: bool,
     /// Events that are changed: to be accepted by number.
     pub lost: u64,
 }
@@ -59,15 +62,15 @@ impl RedactPlan {
     /// # Errors
     /// `NotFound` for a run or an event that is not there; `Invalid` (T0407, T0409) for a selector that names nothing, or an
     /// event of the log's own; `Rejected` (T0518) where a snapshot that has seen what is redacted is all that is left of
-    /// compacted events; `Damaged`, `Io` as reading.
-    pub fn make(storage: &Arc<dyn Storage>, selector: &Selector) -> Result<RedactPlan> {
+    /// compacted events; `Damaged`, `Io` as reading, also where `progress` breaks.
+    pub fn make(storage: &Arc<dyn Storage>, selector: &Selector, progress: Progress<'_>) -> Result<RedactPlan> {
         let reader = Reader::open_on(Arc::clone(storage))?;
         let mut found = Found::default();
-        found.look(&reader, None, selector)?;
+        found.look(&reader, None, selector, progress)?;
         for archive in archives(&**storage)? {
             let rooted: Arc<dyn Storage> = Arc::new(Rooted::new(Arc::clone(storage), &archive));
             let inner = Reader::open_on(rooted)?;
-            found.look(&inner, Some(&archive), selector)?;
+            found.look(&inner, Some(&archive), selector, progress)?;
         }
         if let Some(missing) = selector.events.iter().find(|seq| !found.seen.contains(seq)) {
             let message = format!("there is no event {missing}");
@@ -82,12 +85,14 @@ impl RedactPlan {
         }
         let skipped = places.iter().map(|place: &Place| place.path.clone()).collect();
         let lost = seqs.len() as u64;
-        let needles = Needles::new(&found.removed, selector.pattern.clone(), reader.log_id(), seqs);
-        places.extend(needles.in_store(storage, &skipped)?);
+        let needles = Needles::new(&found.removed, selector.pattern.clone(), reader.log_id(), &found.events);
+        places.extend(needles.in_store(storage, &skipped, progress)?);
         places.sort();
         let log_id = reader.log_id().to_string();
-        let (events, not_looked_into) = (found.events, found.not_looked_into);
-        let mut plan = RedactPlan { id: String::new(), log_id, events, places, runs, not_looked_into, lost };
+        let has_short_texts = selector.pattern.is_none()
+            && found.removed.iter().any(|text| !text.is_empty() && Needles::is_too_short(text));
+        let (id, events, not_looked_into) = (String::new(), found.events, found.not_looked_into);
+        let mut plan = RedactPlan { id, log_id, events, places, runs, not_looked_into, has_short_texts, lost };
         plan.id = plan_id(&plan)?;
         Ok(plan)
     }
@@ -127,6 +132,9 @@ fn archives(storage: &dyn Storage) -> Result<Vec<String>> {
     Ok(archives)
 }
 
+/// Events between two words of progress.
+const TOLD_EVERY: u64 = 1024;
+
 /// What was found so far.
 #[derive(Default)]
 struct Found {
@@ -137,14 +145,25 @@ struct Found {
 }
 
 impl Found {
-    fn look(&mut self, reader: &Reader, archive: Option<&str>, selector: &Selector) -> Result<()> {
+    fn look(
+        &mut self,
+        reader: &Reader,
+        archive: Option<&str>,
+        selector: &Selector,
+        progress: Progress<'_>,
+    ) -> Result<()> {
         let query = match selector.query(reader) {
             // An archive need not have the run.
             Err(error) if archive.is_some() && error.code() == "T0141" => return Ok(()),
             query => query?,
         };
         let has_fields = !selector.fields.is_empty();
+        let total = reader.durable();
         reader.events(query)?.for_each(|record| {
+            let done = record.seq.get();
+            if done.is_multiple_of(TOLD_EVERY) && progress("searching events", done.min(total), total).is_break() {
+                return Err(super::stopped());
+            }
             if !selector.takes(record.seq) {
                 return Ok(true);
             }

@@ -17,6 +17,7 @@ use crate::line::{Line, Tone};
 use crate::output::{Format, Output};
 use crate::plan::{Consent, Proposal};
 use crate::problem::{Failure, Problem};
+use crate::progress::Bars;
 use crate::run_names::RunNames;
 use crate::store::Store;
 use crate::usage::quoted;
@@ -93,7 +94,10 @@ impl Redact {
         let store = Store::locate_directory(context, "log redact")?;
         let selector = self.selector(&store)?;
         let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
-        let plan = RedactPlan::make(&storage, &selector).map_err(|error| match &self.run {
+        let mut bars = Bars::new(context.output);
+        let plan = RedactPlan::make(&storage, &selector, &mut |what, done, total| bars.show(what, done, total));
+        drop(bars);
+        let plan = plan.map_err(|error| match &self.run {
             Some(run) => store.problem_of_run(run, &error),
             None => store.problem(&error),
         })?;
@@ -108,7 +112,10 @@ impl Redact {
         let Some(authority) = self.consent.authority(&proposal, self.accept_loss, &store, context)? else {
             return Ok(Exit::Clean);
         };
-        let done = plan.apply(&storage, &selector, &authority).map_err(|error| store.problem(&error))?;
+        let mut bars = Bars::new(context.output);
+        let done = plan.apply(&storage, &selector, &authority, &mut |what, done, total| bars.show(what, done, total));
+        drop(bars);
+        let done = done.map_err(|error| store.problem(&error))?;
         let checkpoints = checkpoints::<F>(&plan, &store, context);
         self.tell(&done, checkpoints, &proposal, &store, context.output)?;
         Ok(Exit::Clean)
@@ -241,6 +248,10 @@ fn not_looked_into(plan: &RedactPlan, output: &mut Output) -> Result<(), Failure
         let count = human::count(*count, "event");
         output
             .warning(&format!("{count} of {name} are not JSON: name them with --event, or search them with --pattern"));
+    }
+    if plan.has_short_texts {
+        output
+            .warning("values of fewer than 6 bytes are not looked for in other files, but for copies of whole events");
     }
     Ok(())
 }
