@@ -73,15 +73,9 @@ impl Page {
             let answer = place.answer(self.command(example), written);
             let is_same = place.steady(&answer.lines, &answer.command) == place.steady(written, &answer.command);
             if !is_same && !is_blessing {
-                // What can be read, first.
-                assert_eq!(
-                    answer.lines,
-                    written,
-                    "{}:{}: $ {}",
-                    self.path.display(),
-                    example.command + 1,
-                    answer.command
-                );
+                let (path, line) = (self.path.display(), example.command + 1);
+                let (said, is) = (written.join("\n"), answer.lines.join("\n"));
+                panic!("{path}:{line}: $ {}\n--- the page says\n{said}\n--- it answers\n{is}\n---", answer.command);
             }
             if !is_same || self.command(example) != answer.command {
                 differing.insert(example.block);
@@ -174,7 +168,7 @@ impl Place {
 
     /// Hides what differs from run to run.
     fn steady(&self, lines: &[String], command: &str) -> Vec<String> {
-        let is_demo = command.contains("taffrail demo") || command.starts_with(CARGO);
+        let is_demo = command.contains("taffrail-demo") || command.starts_with(CARGO);
         let hidden = lines.iter().map(|line| steady(line));
         hidden.map(|line| if is_demo { without_offsets(&line) } else { line }).collect()
     }
