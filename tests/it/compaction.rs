@@ -74,6 +74,23 @@ fn told(store: &Path) -> Vec<(u64, Value, Value)> {
     events.map(|event| (event["seq"].as_u64().expect("a seq"), event["type"].clone(), event["data"].clone())).collect()
 }
 
+#[test]
+fn the_examples_of_the_help_are_run() {
+    let directory = Directory::new("examples");
+    let store = filled(&directory, 1);
+    for command in [["log", "compact"], ["store", "forget"]] {
+        let help = run(&store, &[&command[..], &["--help"]].concat(), "").data;
+        let (_, listed) = help.split_once("Examples:\n").expect("examples");
+        let examples: Vec<&str> = listed.lines().take_while(|line| !line.trim().is_empty()).collect();
+        assert!(!examples.is_empty(), "{help}");
+        for example in examples {
+            let words: Vec<&str> = example.split_whitespace().skip(1).collect();
+            let answer = run(&store, &words, "");
+            assert_eq!(answer.exit, Some(0), "{example}: {answer:?}");
+        }
+    }
+}
+
 /// Another plan, no reason, another loss, and arguments that do not go together.
 fn assert_refused(store: &Path, words: &[&str], name: &str) {
     for (refused, exit, code) in [

@@ -25,8 +25,13 @@ use crate::store::Store;
 /// Runs, or segments, that a plan names one by one.
 const MOST_NAMED: usize = 20;
 
+/// What the help shows; a test runs them.
+const EXAMPLES: &str =
+    "Examples:\n  taffrail log compact --prefix\n  taffrail log compact --finished --older-than 90d --keep-last 100";
+
 /// Arguments of `taffrail log compact`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Compact {
     /// Take, of every run, the events before its newest snapshot
     #[arg(long, conflicts_with_all = ["finished", "policy"])]
