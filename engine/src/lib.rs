@@ -41,10 +41,11 @@ pub use handle::{AsyncFollow, AsyncJournal};
 pub use log::repair;
 pub use log::{
     AffectedRun, AppendError, Appended, Appender, Batch, BatchRun, Counts, Damage, Depth, EventOrLoss, Events, Expect,
-    Finding, FindingKind, Follow, Inspected, Inspector, Journal, LastKnown, LikelyFlip, Listing, LockState, Loss, LostEvent,
-    Opening, Options, Owner, Piece, PossiblyAffectedRun, Query, Reader, Record, RecoveryPlan, Run, RunStat, RunSummary, Segment, SegmentReport,
-    SegmentStat, SegmentVerdict, SeqRange, Severity, StatReport, StoreInfo, SyncPolicy, Tail, TailVerdict, Ticket,
-    Totals, TypeStat, VerifyOptions, VerifyReport, stat, stat_lone, verify, verify_lone,
+    Finding, FindingKind, Follow, Inspected, Inspector, Journal, LastKnown, LikelyFlip, Listing, LockState, Loss,
+    LostEvent, Opening, Options, Owner, Piece, PossiblyAffectedRun, Query, Reader, Record, RecoveryPlan, Run, RunStat,
+    RunSummary, Segment, SegmentReport, SegmentStat, SegmentVerdict, SeqRange, Severity, StatReport, StoreInfo,
+    SyncPolicy, Tail, TailVerdict, Ticket, Totals, TypeStat, VerifyOptions, VerifyReport, stat, stat_lone, verify,
+    verify_lone,
 };
 use taffrail_log_format::Flags;
 pub use taffrail_log_format::{

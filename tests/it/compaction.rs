@@ -172,6 +172,21 @@ fn runs_that_have_ended_move_to_an_archive_and_come_back() {
 }
 
 #[test]
+fn what_is_forgotten_is_gone_and_said_so() {
+    let directory = Directory::new("forgotten");
+    let store = filled(&directory, 5);
+    let again = applied(&store, &["log", "compact", "--finished"]);
+    let kept_in = again["kept_in"].as_str().expect("an archive");
+    let forgotten = applied(&store, &["store", "forget", kept_in]);
+    assert_eq!(forgotten["lost"], 200);
+    let show = run(&store, &["run", "show", "job-0"], "");
+    assert!(show.data.contains(&format!("were in {kept_in}/, which is not there")), "{show:?}");
+    let state = run(&store, &["state", "show", "job-0"], "");
+    assert!(state.exit != Some(0) && state.notes.starts_with("error[T0508]"), "{state:?}");
+    assert_clean(&store);
+}
+
+#[test]
 fn a_policy_in_the_configuration_is_applied_and_a_wrong_one_is_told_with_its_line() {
     let directory = Directory::new("policy");
     let store = filled(&directory, 4);

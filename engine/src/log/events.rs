@@ -193,7 +193,8 @@ impl Forward {
         while !self.paused && !self.finished {
             let is_newest = self.position + 1 >= reader.segments.len();
             let Some(open) = &mut self.current else {
-                if let Some(loss) = self.enter(reader, query, *durable, is_newest)?.filter(|loss| loss.concerns(query)) {
+                if let Some(loss) = self.enter(reader, query, *durable, is_newest)?.filter(|loss| loss.concerns(query))
+                {
                     return Ok(Some(Next::Loss(loss)));
                 }
                 continue;
@@ -238,13 +239,7 @@ impl Forward {
 
     /// Opens the next segment, or passes it over where its footer shows that nothing in it is wanted. Gives what is missing
     /// before it, or instead of it, where that is passed over.
-    fn enter(
-        &mut self,
-        reader: &Reader,
-        query: &Query,
-        durable: u64,
-        is_newest: bool,
-    ) -> Result<Option<Box<Loss>>> {
+    fn enter(&mut self, reader: &Reader, query: &Query, durable: u64, is_newest: bool) -> Result<Option<Box<Loss>>> {
         let Some(number) = reader.segments.get(self.position).copied() else {
             let loss = self.check_end(reader, query, durable)?;
             self.paused = true;

@@ -2,8 +2,8 @@
 //!
 //! Nothing here knows what an event means: a payload is bytes.
 
-pub(crate) mod archived;
 mod appender;
+pub(crate) mod archived;
 mod batch;
 mod blob_check;
 pub(crate) mod compact;
