@@ -74,6 +74,23 @@ fn told(store: &Path) -> Vec<(u64, Value, Value)> {
     events.map(|event| (event["seq"].as_u64().expect("a seq"), event["type"].clone(), event["data"].clone())).collect()
 }
 
+#[test]
+fn the_examples_of_the_help_are_run() {
+    let directory = Directory::new("examples");
+    let store = filled(&directory, 1);
+    for command in [["log", "compact"], ["store", "forget"]] {
+        let help = run(&store, &[&command[..], &["--help"]].concat(), "").data;
+        let (_, listed) = help.split_once("Examples:\n").expect("examples");
+        let examples: Vec<&str> = listed.lines().take_while(|line| !line.trim().is_empty()).collect();
+        assert!(!examples.is_empty(), "{help}");
+        for example in examples {
+            let words: Vec<&str> = example.split_whitespace().skip(1).collect();
+            let answer = run(&store, &words, "");
+            assert_eq!(answer.exit, Some(0), "{example}: {answer:?}");
+        }
+    }
+}
+
 /// Another plan, no reason, another loss, and arguments that do not go together.
 fn assert_refused(store: &Path, words: &[&str], name: &str) {
     for (refused, exit, code) in [
@@ -151,6 +168,21 @@ fn runs_that_have_ended_move_to_an_archive_and_come_back() {
     let none = run(&store, &["store", "forget", kept_in], "");
     assert!(none.exit == Some(1) && none.notes.starts_with("error[T0411]"), "{none:?}");
     assert!(run(&store, &["store", "forget"], "").data.contains("there is nothing to forget"));
+    assert_clean(&store);
+}
+
+#[test]
+fn what_is_forgotten_is_gone_and_said_so() {
+    let directory = Directory::new("forgotten");
+    let store = filled(&directory, 5);
+    let again = applied(&store, &["log", "compact", "--finished"]);
+    let kept_in = again["kept_in"].as_str().expect("an archive");
+    let forgotten = applied(&store, &["store", "forget", kept_in]);
+    assert_eq!(forgotten["lost"], 200);
+    let show = run(&store, &["run", "show", "job-0"], "");
+    assert!(show.data.contains(&format!("were in {kept_in}/, which is not there")), "{show:?}");
+    let state = run(&store, &["state", "show", "job-0"], "");
+    assert!(state.exit != Some(0) && state.notes.starts_with("error[T0508]"), "{state:?}");
     assert_clean(&store);
 }
 

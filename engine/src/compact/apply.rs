@@ -181,15 +181,14 @@ impl CompactionPlan {
         if let Some(until) = self.proof.until {
             Replay::of(&reader).until(until).go(&mut passes)?;
         }
-        let uncovered: BTreeSet<Option<Seq>> =
-            self.runs.iter().filter(|run| !run.is_covered).map(|run| Seq::new(run.run)).collect();
+        let is_proven = |run: &Option<Seq>| run.is_none_or(|run| !self.proof.uncovered.contains(&run));
         let mut after = BTreeMap::new();
         for (name, prover) in &provers {
             for (run, outcome) in prover.outcomes()? {
                 after.insert((*name, run), (outcome.digest, outcome.events));
             }
         }
-        for ((fold, run), state) in self.proof.states.iter().filter(|((_, run), _)| !uncovered.contains(run)) {
+        for ((fold, run), state) in self.proof.states.iter().filter(|((_, run), _)| is_proven(run)) {
             if after.get(&(fold, *run)) != Some(state) {
                 let whose = run.map_or_else(|| "the store".to_owned(), |run| format!("run #{run}"));
                 let message =

@@ -127,6 +127,9 @@ pub(super) struct Proof {
     pub(super) until: Option<Seq>,
     /// By fold and run.
     pub(super) states: States,
+    /// Runs that go without a snapshot, and those that go with them although they have nothing to lose: a fork of one of them
+    /// that is nothing else. Their states are in the archive alone.
+    pub(super) uncovered: BTreeSet<Seq>,
 }
 
 impl Proof {
@@ -205,7 +208,7 @@ impl CompactionPlan {
             bytes_archived: if originals == Originals::Archived { replaced } else { 0 },
             states: 0,
             states_digest: String::new(),
-            proof: chooser.proof(folds, survey.last),
+            proof: chooser.proof(folds, survey.last, &going, &covered),
         };
         (plan.states, plan.states_digest) = plan.proof.summary();
         plan.id = plan.covered_id()?;
@@ -442,14 +445,15 @@ impl<'a, 's> Chooser<'a, 's> {
     }
 
     /// The states before.
-    fn proof(&self, folds: &Folds, last: Option<Seq>) -> Proof {
+    fn proof(&self, folds: &Folds, last: Option<Seq>, going: &Going, covered: &BTreeSet<Seq>) -> Proof {
         let mut states = BTreeMap::new();
         for (fold, outcomes) in self.folds.iter().zip(&self.outcomes) {
             for (run, outcome) in outcomes {
                 states.insert((fold.name, *run), (outcome.digest, outcome.events));
             }
         }
-        Proof { folds: folds.clone(), until: last.map(Seq::next), states }
+        let uncovered = going.runs.keys().filter(|run| !covered.contains(run)).copied().collect();
+        Proof { folds: folds.clone(), until: last.map(Seq::next), states, uncovered }
     }
 }
 

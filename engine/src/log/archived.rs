@@ -38,6 +38,11 @@ impl Reader {
         }
         Ok(if files.is_empty() { None } else { Some(self.clone().with_files(files, &covered)) })
     }
+
+    /// Whether an archive is there.
+    pub(crate) fn has_archive(&self, archive: &str) -> bool {
+        is_archive(archive) && self.storage().is_some_and(|storage| is_whole(&**storage, archive))
+    }
 }
 
 /// The first of the absences between two events that a compaction has made.

@@ -64,6 +64,8 @@ pub struct ArchivedEvents {
     pub before: u64,
     /// Where they are, relative to the store; empty where they were dropped.
     pub kept_in: Vec<String>,
+    /// Whether all of those archives are still there.
+    pub is_there: bool,
 }
 
 /// Which events of a run a report has.
@@ -131,8 +133,10 @@ fn archived(reader: &Reader, run: Seq) -> Result<Vec<ArchivedEvents>> {
                 .map(|gap| gap.kept_in.as_str())
                 .filter(|place| !place.is_empty())
                 .collect();
-            let kept_in = places.into_iter().map(str::to_owned).collect();
-            archived.push(ArchivedEvents { events: missing.into(), after: after.get(), before: seq.get(), kept_in });
+            let kept_in: Vec<String> = places.into_iter().map(str::to_owned).collect();
+            let is_there = !kept_in.is_empty() && kept_in.iter().all(|place| reader.has_archive(place));
+            let (events, after, before) = (missing.into(), after.get(), seq.get());
+            archived.push(ArchivedEvents { events, after, before, kept_in, is_there });
         }
         before = Some((seq, revision));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use taffrail::compact::{Choice, CompactionPlan, Folds, Originals, Retention, RunCompaction};
+use taffrail::compact::{Choice, CompactionPlan, Folds, Originals, Retention, RunCompaction, finish_interrupted};
 use taffrail::config::{RetentionConfig, StoreConfig, format_duration, parse_duration, parse_ended_status};
 use taffrail::position::Position;
 use taffrail::run::Status;
@@ -25,8 +25,13 @@ use crate::store::Store;
 /// Runs, or segments, that a plan names one by one.
 const MOST_NAMED: usize = 20;
 
+/// What the help shows; a test runs them.
+const EXAMPLES: &str =
+    "Examples:\n  taffrail log compact --prefix\n  taffrail log compact --finished --older-than 90d --keep-last 100";
+
 /// Arguments of `taffrail log compact`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Compact {
     /// Take, of every run, the events before its newest snapshot
     #[arg(long, conflicts_with_all = ["finished", "policy"])]
@@ -99,6 +104,16 @@ impl Compact {
         let store = Store::locate_directory(context, "log compact")?;
         let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
         let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
+        if self.consent.apply || self.consent.apply_now {
+            let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
+            let lock_timeout = Settings::load(flags, &store.disk)?.lock_timeout.value;
+            let lock_timeout_ms = u64::try_from(lock_timeout.as_millis()).unwrap_or(u64::MAX);
+            if finish_interrupted(&storage, lock_timeout_ms).map_err(problem)? {
+                context
+                    .output
+                    .note("what was interrupted is finished, or taken back where the log does not tell of it");
+            }
+        }
         let asked = self.asked(&store)?;
         let originals = if self.drop { Originals::Dropped } else { Originals::Archived };
         let total = Listing::read(&*storage).map_err(problem)?.segments.iter().map(|(_, len)| len).sum();
@@ -195,7 +210,9 @@ impl Shown<'_> {
             return Ok(());
         }
         if unfinished {
-            output.note("an earlier one was interrupted; the next that is carried out finishes it first");
+            output.note(
+                "an earlier compaction, undo or removal was interrupted: `log compact --apply` finishes it first",
+            );
         }
         if plan.is_empty() {
             output.line(format!("there is nothing to compact: {}", self.asked.words).as_str())?;

@@ -96,7 +96,8 @@ fn print(report: &RunReport, all: bool, store: &Store, output: &mut Output) -> R
         let (after, before) = (human::thousands(archived.after), human::thousands(archived.before));
         let place = match archived.kept_in.as_slice() {
             [] => "not kept".to_owned(),
-            places => format!("in {}/", places.join("/, ")),
+            places if archived.is_there => format!("in {}/", places.join("/, ")),
+            places => format!("were in {}/, which is not there", places.join("/, ")),
         };
         rows.push(("archived", format!("{events} between seq {after} and {before}: {place}")));
     }

@@ -19,8 +19,12 @@ use crate::store::Store;
 /// Runs that a plan names one by one.
 const MOST_NAMED: usize = 20;
 
+/// What the help shows; a test runs them.
+const EXAMPLES: &str = "Examples:\n  taffrail store forget";
+
 /// Arguments of `taffrail store forget`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Forget {
     /// What to remove, such as archive/8c1e44 or quarantine/8c1e44 [default: all that is kept]
     #[arg(value_name = "DIRECTORY")]

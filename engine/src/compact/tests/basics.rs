@@ -309,3 +309,32 @@ fn most_in_the_lock(disk: &crate::storage::SimDisk, from: u64) -> (u64, u64) {
     }
     most
 }
+
+/// A fork that is nothing but the history of its parent had no events to lose, so it was not among the runs whose states are
+/// in the archive alone; the proof then held its state against what is left of the parent, and refused (T0520).
+#[test]
+fn a_run_that_has_ended_goes_with_a_fork_that_is_nothing_else() {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    whole_run(&journal, "parent", 0..12);
+    journal.close().unwrap();
+    let parent = reader(&storage).find_run("parent").unwrap();
+    let fork = crate::run::ForkPlan::make(&reader(&storage), parent.run, parent.last, "fork").unwrap();
+    let (reason, actor) = ("a test".to_owned(), "uid:0".to_owned());
+    let plan = fork.name().to_owned();
+    fork.apply(&storage, &crate::plan::Authority { plan, accept_loss: 0, reason, actor, lock_timeout_ms: 500 })
+        .unwrap();
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    ticks(&journal, "open", 0..24);
+    journal.close().unwrap();
+    let state = |name: &str| {
+        let run = reader(&storage).find_run(name).unwrap().run;
+        let loaded = reader(&storage).state::<Runs>(Some(run), None, Start::Snapshot).unwrap();
+        (loaded.standing.digest().unwrap(), loaded.standing.is_incomplete())
+    };
+    let before = (state("parent"), state("fork"), state("open"));
+    let (plan, _) = compact(&storage, &finished(), Originals::Archived);
+    assert!(plan.runs.iter().any(|run| run.name.as_deref() == Some("parent")), "{plan:#?}");
+    assert_eq!((state("parent"), state("fork"), state("open")), before);
+    is_clean(&storage);
+}

@@ -173,7 +173,7 @@ fn lived(steps: &[Step], wanted: impl Fn(&Step) -> bool) -> Model {
     model
 }
 
-const CASES: u32 = 48;
+const CASES: u32 = 32;
 
 fn bounded() -> ProptestConfig {
     ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() }

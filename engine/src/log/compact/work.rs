@@ -65,6 +65,19 @@ pub(crate) fn is_unfinished(storage: &dyn Storage) -> Result<bool> {
     Ok(false)
 }
 
+/// Finishes what an interrupted compaction, undo or removal has left, or takes it away where the log does not tell of it.
+/// `false` where there is nothing of that kind.
+///
+/// # Errors
+/// `Locked` (T0311) where another process does such work; `Io`.
+pub fn finish_interrupted(storage: &Arc<dyn Storage>, lock_timeout_ms: u64) -> Result<bool> {
+    if !is_unfinished(&**storage)? {
+        return Ok(false);
+    }
+    drop(begin(storage, lock_timeout_ms)?);
+    Ok(true)
+}
+
 impl Work {
     /// Writes the note, and makes everything that was prepared in a directory of the archives durable.
     pub(crate) fn note(&self, storage: &dyn Storage, directory: &str) -> Result<()> {

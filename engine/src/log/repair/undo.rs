@@ -1,6 +1,6 @@
 use crate::error::{Error, Result};
 use crate::fold::Snapshots;
-use crate::log::compact::undo;
+use crate::log::compact::{undo, work};
 use crate::log::inspector::Inspector;
 use crate::log::lock::StoreLock;
 use crate::log::paths;
@@ -86,6 +86,11 @@ impl UndoPlan {
         }
         let dropped = detail["snapshots"].as_array().into_iter().flatten();
         let snapshots = dropped.map(|told| restored_snapshot(&**storage, told)).collect::<Result<Vec<_>>>()?;
+        if segments.is_empty() && action.verb == COMPACT && work::is_unfinished(&**storage)? {
+            let message = format!("what event {seq} tells of was interrupted, and is not finished");
+            let hint = "taffrail log compact";
+            return Err(Error::new(ErrorKind::Rejected, "T0408", message).hint(hint).seq(seq.get()));
+        }
         if segments.is_empty() && snapshots.is_empty() {
             let message = format!("what event {seq} did can not be undone: it replaced nothing");
             return Err(Error::new(ErrorKind::Rejected, "T0403", message).seq(seq.get()));
