@@ -8,8 +8,10 @@
 
 mod apply;
 mod choice;
+mod chooser;
 mod folds;
 mod plan;
+mod sums;
 mod survey;
 #[cfg(test)]
 mod tests;
