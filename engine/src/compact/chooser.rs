@@ -114,7 +114,7 @@ impl<'a, 's> Chooser<'a, 's> {
                 }
             }
         }
-        while let Some((parent, why)) = self.held_by_a_fork(&going, &covered) {
+        while let Some((parent, why)) = self.held_by_a_fork(&going) {
             going.remove(&parent);
             covered.remove(&parent);
             stays.insert(parent, why);
@@ -188,14 +188,13 @@ impl<'a, 's> Chooser<'a, 's> {
         cut
     }
 
-    /// A run that loses events and that another one begins with, which stays and has no snapshot of its own.
-    fn held_by_a_fork(&self, going: &BTreeMap<Seq, Seq>, covered: &BTreeSet<Seq>) -> Option<(Seq, String)> {
+    /// A run that loses events and that another one begins with, which has no snapshot of its own.
+    fn held_by_a_fork(&self, going: &BTreeMap<Seq, Seq>) -> Option<(Seq, String)> {
         for (place, outcomes) in self.outcomes.iter().enumerate() {
             for (child, outcome) in outcomes {
                 let (Some(child), Some(parent)) = (child, outcome.inherited) else { continue };
-                let goes_whole = going.contains_key(child) && !covered.contains(child);
                 let has_base = self.proven[place].contains(&Some(*child));
-                if going.contains_key(&parent) && !goes_whole && !has_base {
+                if going.contains_key(&parent) && !has_base {
                     let name = self.survey.runs.get(child).and_then(|seen| seen.name.clone());
                     let name = name.unwrap_or_else(|| format!("#{child}"));
                     let why = format!("run {name:?} began as it, and has no snapshot of {}", self.folds[place].name);

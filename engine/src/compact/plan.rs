@@ -129,8 +129,7 @@ pub(super) struct Proof {
     pub(super) until: Option<Seq>,
     /// By fold and run.
     pub(super) states: States,
-    /// Runs that go without a snapshot, and those that go with them although they have nothing to lose: a fork of one of them
-    /// that is nothing else. Their states are in the archive alone.
+    /// Runs that go without a snapshot: their states are in the archive alone.
     pub(super) uncovered: BTreeSet<Seq>,
 }
 

@@ -431,8 +431,9 @@ impl<F: Fold> Folding<F> {
         let is_incomplete = from.is_some_and(|from| from.standing.is_incomplete());
         let begins =
             from.zip(events.peek()).is_some_and(|(from, first)| F::inherit(&from.standing.state, first).is_some());
-        if begins
-            && (is_past || is_incomplete)
+        // Where the parent's events are compacted away, its state may not know the event that was forked at.
+        let is_nothing = from.is_none_or(|from| from.standing.events == 0);
+        if ((begins && is_past) || is_incomplete || is_nothing)
             && let Some(bases) = &self.bases
             && let Some(base) = bases.at_or_behind(run, record.seq)?
         {
@@ -444,7 +445,13 @@ impl<F: Fold> Folding<F> {
             let state = F::inherit(&from.standing.state, first)?;
             Some((state, from.standing.missing.clone(), from.failure.clone()))
         });
+        // Then what this run began as is not known either.
+        let unknown = from.filter(|_| !begins && is_incomplete).map(|from| from.standing.missing.clone());
         let Some(slot) = self.slots.get_mut(&run) else { return Ok(()) };
+        if let Some(missing) = unknown {
+            slot.standing.missing.extend(missing);
+            slot.inherited = Some(parent);
+        }
         if begins && is_past {
             // What the parent was when it was forked, nothing tells any more.
             slot.standing.missing.push(Missing { after: None, before: record.seq, count: 1 });

@@ -90,7 +90,14 @@ impl Reader {
         if let Some(error) = self.compacted_away(&standing)? {
             // The originals may still be there: then it is as if nothing had been compacted.
             let whole = self.with_archives()?.ok_or(error)?;
-            return Ok(Loaded { findings, ..whole.state::<F>(run, until, Start::Origin)? });
+            let loaded = match whole.state::<F>(run, until, Start::Origin) {
+                // Of what was dropped before, no original is anywhere: a snapshot begins behind it.
+                Err(error) if error.kind() == ErrorKind::Compacted && start != Start::Origin => {
+                    whole.state::<F>(run, until, start)
+                }
+                loaded => loaded,
+            };
+            return Ok(Loaded { findings, ..loaded? });
         }
         Ok(Loaded { standing, snapshot, findings, losses })
     }

@@ -310,31 +310,81 @@ fn most_in_the_lock(disk: &crate::storage::SimDisk, from: u64) -> (u64, u64) {
     most
 }
 
-/// A fork that is nothing but the history of its parent had no events to lose, so it was not among the runs whose states are
-/// in the archive alone; the proof then held its state against what is left of the parent, and refused (T0520).
+fn agreed(plan: &str) -> crate::plan::Authority {
+    let (plan, reason, actor) = (plan.to_owned(), "a test".to_owned(), "uid:0".to_owned());
+    crate::plan::Authority { plan, accept_loss: 0, reason, actor, lock_timeout_ms: 500 }
+}
+
+/// Forks a run at one of its events, by its ordinal.
+fn fork(storage: &Arc<dyn Storage>, parent: &str, at: usize, name: &str) -> crate::Result<()> {
+    let run = reader(storage).find_run(parent).unwrap().run;
+    let whole = reader(storage).with_archives().unwrap().unwrap_or_else(|| reader(storage));
+    let of_run: Vec<u64> = events(&whole).iter().filter(|line| line.1 == Some(run.get())).map(|line| line.0).collect();
+    let at = crate::Seq::new(of_run[at]).unwrap();
+    let plan = crate::run::ForkPlan::make(&reader(storage), run, at, name)?;
+    plan.apply(storage, &agreed(plan.name())).map(|_| ())
+}
+
+fn state(storage: &Arc<dyn Storage>, name: &str) -> Result<(crate::StateDigest, bool), &'static str> {
+    let run = reader(storage).find_run(name).unwrap().run;
+    let loaded = reader(storage).state::<Runs>(Some(run), None, Start::Snapshot).map_err(|error| error.code())?;
+    Ok((loaded.standing.digest().unwrap(), loaded.standing.is_incomplete()))
+}
+
+/// Two runs that had both ended went together, a parent and its fork, although the fork had no snapshot: its state was then
+/// begun from a parent that lacked the event which was forked at, and said to be complete.
 #[test]
-fn a_run_that_has_ended_goes_with_a_fork_that_is_nothing_else() {
+fn a_run_stays_until_its_forks_have_snapshots() {
     let storage: Arc<dyn Storage> = Arc::new(Memory::new());
     let journal = options().open_on(Arc::clone(&storage)).unwrap();
     whole_run(&journal, "parent", 0..12);
     journal.close().unwrap();
     let parent = reader(&storage).find_run("parent").unwrap();
-    let fork = crate::run::ForkPlan::make(&reader(&storage), parent.run, parent.last, "fork").unwrap();
-    let (reason, actor) = ("a test".to_owned(), "uid:0".to_owned());
-    let plan = fork.name().to_owned();
-    fork.apply(&storage, &crate::plan::Authority { plan, accept_loss: 0, reason, actor, lock_timeout_ms: 500 })
-        .unwrap();
+    fork(&storage, "parent", parent.revision as usize - 1, "fork").unwrap();
     let journal = options().open_on(Arc::clone(&storage)).unwrap();
     ticks(&journal, "open", 0..24);
     journal.close().unwrap();
-    let state = |name: &str| {
-        let run = reader(&storage).find_run(name).unwrap().run;
-        let loaded = reader(&storage).state::<Runs>(Some(run), None, Start::Snapshot).unwrap();
-        (loaded.standing.digest().unwrap(), loaded.standing.is_incomplete())
-    };
-    let before = (state("parent"), state("fork"), state("open"));
+    let before = (state(&storage, "parent"), state(&storage, "fork"));
+    let planned = plan(&storage, &finished(), Originals::Archived);
+    assert!(planned.runs.is_empty(), "{planned:#?}");
+    assert!(planned.stays.iter().any(|stays| stays.why.contains("began as it, and has no snapshot")), "{planned:#?}");
+    let run = reader(&storage).find_run("fork").unwrap().run;
+    let loaded = reader(&storage).state::<Runs>(Some(run), None, Start::Origin).unwrap();
+    crate::Snapshots::new(Arc::clone(&storage)).create(&reader(&storage), Some(run), &loaded.standing).unwrap();
     let (plan, _) = compact(&storage, &finished(), Originals::Archived);
     assert!(plan.runs.iter().any(|run| run.name.as_deref() == Some("parent")), "{plan:#?}");
-    assert_eq!((state("parent"), state("fork"), state("open")), before);
+    assert_eq!((state(&storage, "parent"), state(&storage, "fork")), before);
+    is_clean(&storage);
+}
+
+/// A fork that was made of an archived run began as nothing, and said that it was complete.
+#[test]
+fn a_fork_of_an_archived_run_begins_as_what_is_in_the_archive() {
+    let storage = store();
+    compact(&storage, &finished(), Originals::Archived);
+    let Ok(()) = fork(&storage, "ended-1", 1, "fork") else { panic!("the archive is read in place") };
+    let found = state(&storage, "fork");
+    let undo = crate::repair::UndoPlan::make(&storage, None).unwrap();
+    undo.apply(&storage, &agreed(undo.name())).unwrap();
+    assert_eq!(found, state(&storage, "fork"), "with the events back in the log, it is the same");
+    is_clean(&storage);
+}
+
+/// What was dropped once is nowhere; the events behind the snapshot that makes up for it went to an archive, from whose first
+/// event on the state was asked for, and not found (T0508).
+#[test]
+fn what_is_archived_behind_what_was_dropped_begins_at_the_snapshot() {
+    let storage = store();
+    snapshots(&storage);
+    compact(&storage, &finished(), Originals::Dropped);
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    ticks(&journal, "ended-1", 0..12);
+    change(&journal, "ended-1", Change::Completed { output: Content::None });
+    ticks(&journal, "open", 600..630);
+    journal.close().unwrap();
+    let before = state(&storage, "ended-1");
+    let (plan, _) = compact(&storage, &finished(), Originals::Archived);
+    assert!(plan.runs.iter().any(|run| run.name.as_deref() == Some("ended-1")), "{plan:#?}");
+    assert_eq!(state(&storage, "ended-1"), before);
     is_clean(&storage);
 }
