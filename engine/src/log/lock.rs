@@ -241,8 +241,12 @@ impl StoreLock {
     pub(crate) fn abandon(&mut self) {
         if self.held {
             self.held = false;
-            // A lock that can not be freed is freed by the kernel when the file is closed.
-            let _freed_at_close_otherwise = self.file.unlock();
+            // A lock that can not be freed is freed by the kernel when the file is closed, and so it is: others wait for it.
+            if self.file.unlock().is_err()
+                && let Ok(again) = self.storage.open(paths::LOCK, OpenMode::Write)
+            {
+                self.file = again;
+            }
         }
     }
 
