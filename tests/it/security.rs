@@ -45,6 +45,23 @@ fn naming(words: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_store_ignores_itself_in_version_control() {
+    let directory = Directory::new("ignored");
+    let store = filled(&directory);
+    assert_eq!(std::fs::read_to_string(store.join(".gitignore")).expect("it is there"), "*\n");
+    let git = |words: &[&str]| {
+        Command::new("git").current_dir(directory.path()).args(words).stderr(Stdio::null()).output().ok()
+    };
+    // Where there is git, it is asked.
+    if git(&["init", "-q"]).is_some_and(|output| output.status.success()) {
+        let seen = git(&["status", "--porcelain", "--untracked-files=all"]).expect("git runs");
+        let seen = String::from_utf8(seen.stdout).expect("UTF-8");
+        let of_store = format!("{}/", store.file_name().expect("a name").to_string_lossy());
+        assert!(!seen.contains(&of_store), "{seen}");
+    }
+}
+
+#[test]
 fn every_file_of_a_store_is_its_owners_alone_whatever_the_umask() {
     for umask in ["000", "022", "277"] {
         let directory = Directory::new("modes");
