@@ -419,8 +419,9 @@ impl<F: Fold> Folding<F> {
         // The parent's events may have been compacted away, and its state begun behind the fork, or nowhere.
         let is_past = from.is_some_and(|from| from.standing.seq.is_some_and(|seq| seq > record.seq));
         let is_incomplete = from.is_some_and(|from| from.standing.is_incomplete());
-        let begins =
-            from.zip(events.peek()).is_some_and(|(from, first)| F::inherit(&from.standing.state, first).is_some());
+        let state = from.zip(events.peek()).and_then(|(from, first)| F::inherit(&from.standing.state, first));
+        // What is left of a parent that lacks events may not even reach to where it was forked.
+        let begins = state.is_some() || is_incomplete;
         if begins
             && (is_past || is_incomplete)
             && let Some(bases) = &self.bases
@@ -430,19 +431,16 @@ impl<F: Fold> Folding<F> {
             self.slots.insert(run, Slot { inherited: Some(parent), begun, ..Slot::at(base) });
             return Ok(());
         }
-        let inherited = from.filter(|_| !is_past).zip(events.peek()).and_then(|(from, first)| {
-            let state = F::inherit(&from.standing.state, first)?;
-            Some((state, from.standing.missing.clone(), from.failure.clone()))
-        });
+        let lacks = from.map(|from| (from.standing.missing.clone(), from.failure.clone()));
         let Some(slot) = self.slots.get_mut(&run) else { return Ok(()) };
+        if begins {
+            slot.inherited = Some(parent);
+        }
         if begins && is_past {
             // What the parent was when it was forked, nothing tells any more.
             slot.standing.missing.push(Missing { after: None, before: record.seq, count: 1 });
-            slot.inherited = Some(parent);
-        }
-        if let Some((state, missing, failure)) = inherited {
-            slot.inherited = Some(parent);
-            slot.standing.state = state;
+        } else if begins && let Some((missing, failure)) = lacks {
+            slot.standing.state = state.unwrap_or_default();
             slot.standing.missing.extend(missing);
             slot.failure = slot.failure.take().or(failure);
         }
