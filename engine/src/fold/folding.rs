@@ -455,8 +455,11 @@ impl<F: Fold> Folding<F> {
         if begins && is_past {
             // What the parent was when it was forked, nothing tells any more.
             slot.standing.missing.push(Missing { after: None, before: record.seq, count: 1 });
-        } else if begins && let Some((missing, failure)) = lacks {
-            slot.standing.state = state.unwrap_or_default();
+            slot.inherited = Some(parent);
+        }
+        if let Some((state, missing, failure)) = inherited {
+            slot.inherited = Some(parent);
+            slot.standing.state = state;
             slot.standing.missing.extend(missing);
             slot.failure = slot.failure.take().or(failure);
         }
