@@ -350,7 +350,9 @@ fn a_run_stays_until_its_forks_have_snapshots() {
     assert!(planned.stays.iter().any(|stays| stays.why.contains("began as it, and has no snapshot")), "{planned:#?}");
     let run = reader(&storage).find_run("fork").unwrap().run;
     let loaded = reader(&storage).state::<Runs>(Some(run), None, Start::Origin).unwrap();
-    crate::Snapshots::new(Arc::clone(&storage)).create(&reader(&storage), Some(run), &loaded.standing).unwrap();
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    crate::Snapshots::new(Arc::clone(&storage)).create(&journal, Some(run), &loaded.standing).unwrap();
+    journal.close().unwrap();
     let (plan, _) = compact(&storage, &finished(), Originals::Archived);
     assert!(plan.runs.iter().any(|run| run.name.as_deref() == Some("parent")), "{plan:#?}");
     assert_eq!((state(&storage, "parent"), state(&storage, "fork")), before);
