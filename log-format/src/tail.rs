@@ -33,6 +33,9 @@ pub struct TailScan {
     pub header: Option<Header>,
     /// Whether the last frame is a seal: the segment is complete.
     pub sealed: bool,
+    /// Offset behind the last whole batch that holds an event; where scanning began if there was none. A footer, and a seal that
+    /// is torn, may stand behind it.
+    pub events_end: u64,
 }
 
 /// Scans the rest of the last segment and judges how it ends.
@@ -50,14 +53,19 @@ pub fn scan_tail(
     let at = |offset: u64| usize::try_from(offset - base).unwrap_or(usize::MAX);
     let (mut batch_at, mut batch_seq) = (base, scanner.expected()?);
     let (mut durable, mut sealed) = (durable, false);
+    let (mut events_end, mut holds_event) = (base, false);
     let (defect, header) = loop {
         match scanner.step(bytes.get(at(scanner.offset())..).unwrap_or_default(), true) {
             Step::Frame(frame) => {
                 durable = durable.max(frame.header.durable());
                 sealed = frame.header.kind == Kind::SEAL;
+                holds_event |= frame.header.kind.takes_seq();
                 visit(&frame);
                 if !scanner.in_batch() {
                     (batch_at, batch_seq) = (scanner.offset(), scanner.expected()?);
+                    if std::mem::take(&mut holds_event) {
+                        events_end = batch_at;
+                    }
                 }
             }
             Step::Bad { defect, header } => break (Some(defect), header),
@@ -106,6 +114,7 @@ pub fn scan_tail(
         defect,
         header,
         sealed,
+        events_end,
     })
 }
 

@@ -162,21 +162,20 @@ impl RecoveryPlan {
 }
 
 impl RecoveryPlan {
-    /// The place behind the last event. A seal and a new segment may stand behind it already.
+    /// The place behind the last event. A footer, a seal and a new segment may stand behind it already; and a footer whose seal
+    /// was torn, so that the log's end is no measure.
     fn behind_last_event(&self, storage: &dyn Storage) -> Result<(SegmentNumber, u64)> {
+        let here = (self.segment, self.tail.events_end);
         let newest = Segment::open(storage, self.segment, OpenMode::Read)?;
         let is_empty = Seq::after(self.head()) == newest.header.first_seq;
-        let last = match self.listing.before(self.segment).filter(|_| is_empty) {
-            Some(before) => match Segment::open(storage, before, OpenMode::Read) {
-                // Damage in an older segment stops nobody.
-                Err(error) if error.kind() == ErrorKind::Damaged => return Ok(self.end()),
-                segment => segment?,
-            },
-            None if self.tail.sealed => newest,
-            None => return Ok(self.end()),
+        let Some(before) = self.listing.before(self.segment).filter(|_| is_empty) else { return Ok(here) };
+        let last = match Segment::open(storage, before, OpenMode::Read) {
+            // Damage in an older segment stops nobody.
+            Err(error) if error.kind() == ErrorKind::Damaged => return Ok(here),
+            segment => segment?,
         };
         let footer = last.footer()?;
-        Ok(footer.map_or(self.end(), |(footer_at, _)| (last.header.number, footer_at)))
+        Ok(footer.map_or(here, |(footer_at, _)| (last.header.number, footer_at)))
     }
 }
 
