@@ -13,6 +13,14 @@ fn flip(segment: &Path, from_end: usize) {
     std::fs::write(segment, bytes).expect("written");
 }
 
+/// Appends lines, ten at a time: a batch is as much as the pipe gives at once, and goes into one segment.
+fn append_in_parts(store: &Path, lines: impl Iterator<Item = String>) {
+    let lines: Vec<String> = lines.collect();
+    for part in lines.chunks(10) {
+        assert_eq!(run(store, &["log", "append", "--create"], &part.concat()).exit, Some(0));
+    }
+}
+
 /// Bug: `log stat` passed damage over, said so in a line, and exited with 0.
 #[test]
 fn stat_exits_with_the_damage_that_it_passed_over() {
@@ -37,8 +45,9 @@ fn a_far_time_is_everything_or_nothing() {
     let store = filled(&directory);
     let count = |range: &str| {
         let answer = run(&store, &["log", "dump", "-o", "jsonl", range], "");
-        assert_eq!(answer.exit, Some(0), "{}", answer.notes);
-        answer.lines().len()
+        let count = answer.lines().len();
+        assert_eq!(answer.exit, Some(i32::from(count == 0)), "{range}: {}", answer.notes);
+        count
     };
     let all = count("..");
     assert!(all > 50);
@@ -133,9 +142,7 @@ fn an_undo_is_planned_and_applied_beside_other_damage() {
     let store = directory.path().join("store");
     assert_eq!(run(&store, &["store", "init", "--segment-size", "64KiB"], "").exit, Some(0));
     let text = "x".repeat(2000);
-    let lines: String =
-        (0..70).map(|n| format!("{{\"run\":\"r\",\"type\":\"t\",\"data\":[{n},\"{text}\"]}}\n")).collect();
-    assert_eq!(run(&store, &["log", "append", "--create"], &lines).exit, Some(0));
+    append_in_parts(&store, (0..70).map(|n| format!("{{\"run\":\"r\",\"type\":\"t\",\"data\":[{n},\"{text}\"]}}\n")));
     let spoil = |segment: u32| {
         let path = store.join(format!("segments/{segment:010}.seg"));
         let mut bytes = std::fs::read(&path).expect("a segment");
@@ -168,12 +175,10 @@ fn a_lost_segment_is_told_with_the_runs_that_lost_events_and_those_that_may_have
     let store = directory.path().join("store");
     assert_eq!(run(&store, &["store", "init", "--segment-size", "64KiB"], "").exit, Some(0));
     let text = "x".repeat(2000);
-    let mut lines = "{\"run\":\"early\",\"type\":\"t\",\"data\":1}\n".to_owned();
-    for n in 0..80 {
-        lines.push_str(&format!("{{\"run\":\"nightly\",\"type\":\"t\",\"data\":[{n},\"{text}\"]}}\n"));
-    }
-    lines.push_str("{\"run\":\"late\",\"type\":\"t\",\"data\":1}\n");
-    assert_eq!(run(&store, &["log", "append", "--create"], &lines).exit, Some(0));
+    let early = "{\"run\":\"early\",\"type\":\"t\",\"data\":1}\n".to_owned();
+    let nightly = (0..80).map(|n| format!("{{\"run\":\"nightly\",\"type\":\"t\",\"data\":[{n},\"{text}\"]}}\n"));
+    let late = "{\"run\":\"late\",\"type\":\"t\",\"data\":1}\n".to_owned();
+    append_in_parts(&store, std::iter::once(early).chain(nightly).chain([late]));
     std::fs::remove_file(store.join("segments/0000000002.seg")).expect("removed");
     let verified = run(&store, &["log", "verify"], "");
     assert_eq!(verified.exit, Some(4), "{}", verified.data);

@@ -110,7 +110,10 @@ pub(crate) fn snapshot(directory: &Path) -> BTreeMap<PathBuf, (i64, i64, u32, Ve
         let mut bytes = Vec::new();
         if metadata.is_dir() {
             left.extend(path.read_dir().expect("readable").map(|entry| entry.expect("readable").path()));
-        } else {
+        } else if metadata.is_symlink() {
+            let target = path.read_link().expect("readable");
+            bytes = target.into_os_string().into_encoded_bytes();
+        } else if metadata.is_file() {
             bytes = std::fs::read(&path).expect("readable");
         }
         found.insert(path, (metadata.mtime(), metadata.mtime_nsec(), metadata.mode(), bytes));

@@ -84,10 +84,15 @@ fn run_in_time(store: &Path, arguments: &[&str]) -> Answer {
 fn three_segments(directory: &Directory) -> PathBuf {
     let store = directory.path().join("store");
     assert_eq!(run(&store, &["store", "init", "--segment-size", "64KiB"], "").exit, Some(0));
+    // A batch is as much as the pipe gives at a time, and goes into one segment: so one batch at a time.
     let text = "x".repeat(2000);
-    let lines: String =
-        (0..70).map(|n| format!("{{\"run\":\"r\",\"type\":\"t\",\"data\":[{n},\"{text}\"]}}\n")).collect();
-    assert_eq!(run(&store, &["log", "append", "--create"], &lines).exit, Some(0));
+    let line = format!("{{\"run\":\"r\",\"type\":\"t\",\"data\":\"{text}\"}}\n");
+    for _ in 0..20 {
+        assert_eq!(run(&store, &["log", "append", "--create"], &line.repeat(10)).exit, Some(0));
+        if store.join("segments/0000000003.seg").exists() {
+            break;
+        }
+    }
     std::fs::write(store.join("runs.idx"), b"no index").expect("written");
     assert!(store.join("segments/0000000003.seg").exists());
     store
@@ -106,9 +111,10 @@ const CASES: [Case; 7] = [
     ("watermark", [0, 4, 74, 74], "T0314"),
     ("runs.idx", [0, 0, 0, 0], ""),
     ("config.toml", [0, 4, 74, 74], "T0314"),
-    ("segments/0000000001.seg", [4, 4, 4, 4], "T0303"),
-    ("segments/0000000002.seg", [4, 4, 4, 4], "T0303"),
-    ("segments/0000000003.seg", [4, 4, 4, 4], "T0303"),
+    // A dump begins with the lowest segment that there is; the others tell of the one before it.
+    ("segments/0000000001.seg", [0, 4, 4, 4], "T0303"),
+    ("segments/0000000002.seg", [4, 4, 4, 74], "T0314"),
+    ("segments/0000000003.seg", [4, 4, 4, 74], "T0314"),
 ];
 
 #[test]
@@ -237,7 +243,8 @@ fn nothing_is_written_or_removed_behind_a_linked_directory() {
                 answer.notes
             );
             if answer.exit == Some(74) {
-                assert_eq!(answer.error()["code"], "T0314", "{name}: {words:?} {}", answer.notes);
+                let code = answer.error()["code"].as_str().expect("a code").to_owned();
+                assert!(["T0309", "T0314"].contains(&code.as_str()), "{name}: {words:?} {}", answer.notes);
                 refused += 1;
             }
             assert!(snapshot(&elsewhere) == before, "{name}: {words:?} {} {}", answer.data, answer.notes);

@@ -75,8 +75,13 @@ impl Head {
 
     /// Throws the run index away and reads the whole log's footers again.
     pub(crate) fn rebuild(storage: &dyn Storage, end: (SegmentNumber, u64), mode: OpenMode) -> Result<Head> {
-        let lowest = Listing::read(storage)?.segments.first().map_or(end.0, |(number, _)| *number);
+        let listing = Listing::read(storage)?;
+        let lowest = listing.segments.first().map_or(end.0, |(number, _)| *number);
         let mut head = Head::at_start_of(storage, lowest, mode)?;
+        // What is not there holds the openings of runs: to go on without it would open them a second time.
+        if let Some(missing) = head.segment.header.covers_from.previous() {
+            return Err(listing.missing(missing));
+        }
         head.catch_up(storage, end)?;
         Ok(head)
     }

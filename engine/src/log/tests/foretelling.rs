@@ -1,11 +1,11 @@
 //! `store info` against what the next open for writing really does.
 //!
-//! Bug: with one bad payload before the watermark, in the newest segment of a small store, the tail was in order, so info
+//! Bug: with a bad frame before the watermark, in the newest segment of a small store, the tail was in order, so info
 //! said "would do: nothing"; and the next append was refused, since a writer reads the segment.
 
 use super::damage_kit::{described, number, segment_name, store_of};
 use crate::storage::{EntryKind, Memory, Storage, WrongKind};
-use crate::{Batch, Expect, Journal, Opening, StoreInfo, TypeEntry};
+use crate::{Batch, Expect, Journal, Mark, Opening, StoreInfo, TypeEntry};
 use std::sync::Arc;
 
 fn append(storage: &Arc<dyn Storage>) -> crate::Result<()> {
@@ -14,6 +14,13 @@ fn append(storage: &Arc<dyn Storage>) -> crate::Result<()> {
     let run = batch.run_or_create("nightly", Expect::Any);
     batch.event(Some(run), &Arc::new(TypeEntry::json("step.done")), b"{}");
     journal.append(batch)?;
+    Ok(())
+}
+
+/// Opens the store and appends what asks nothing of any run: one whose opening is lost refuses its own events.
+fn open_and_mark(storage: &Arc<dyn Storage>) -> crate::Result<()> {
+    let journal = Journal::options().open_on(Arc::clone(storage))?;
+    journal.mark(None, &Mark { name: "here".to_owned(), note: String::new() })?;
     Ok(())
 }
 
@@ -44,14 +51,14 @@ fn info_tells_what_the_next_open_for_writing_does_wherever_a_byte_is_bad() {
                     Opening::Trusted(_) => None,
                     Opening::InFlight(_) => panic!("nobody writes"),
                 };
-                let done = append(&storage).map_err(|error| error.code()).err();
+                let done = open_and_mark(&storage).map_err(|error| error.code()).err();
                 assert_eq!(foretold, done, "byte {at:#x}, LOCK {with_lock}: {info:#?}");
                 refused += usize::from(done.is_some());
                 opened += usize::from(done.is_none());
             }
         }
     }
-    assert!(refused > 20 && opened > 1, "{refused} {opened}");
+    assert!(refused > 20 && opened > 10, "{refused} {opened}");
     println!(
         "lab-result {{\"check\":\"info-foretells\",\"promise\":[\"P6\",\"P9\"],\"cases\":{},\"failures\":0,\"skipped\":null,\
          \"figures\":{{\"refused\":{refused},\"opened\":{opened}}}}}",
