@@ -120,17 +120,17 @@ fn runs_that_have_ended_move_to_an_archive_and_come_back() {
     for part in [
         "(nothing written)",
         "take    runs that have ended, but for the last 1",
-        "run     job-0: 40 events between seq ",
+        "run     job-0: 41 events between seq ",
         "its state is folded from the archive",
         "at the peak",
         "what is left is folded and compared first",
-        "nothing is lost: 200 events move from the log to the archive",
+        "nothing is lost: 205 events move from the log to the archive",
         "apply: taffrail log compact --finished --keep-last 1 --plan ",
     ] {
         assert!(shown.data.contains(part), "{part}: {}", shown.data);
     }
     let plan = planned(&store, &words);
-    assert_eq!((plan["schema"].as_str(), plan["events"].as_u64()), (Some("taffrail.compaction_plan/1"), Some(200)));
+    assert_eq!((plan["schema"].as_str(), plan["events"].as_u64()), (Some("taffrail.compaction_plan/1"), Some(205)));
     let name = plan["name"].as_str().expect("a name");
     assert_refused(&store, &words, name);
     assert!(snapshot(&store) == before.0, "a plan, or a refusal, changed the store");
@@ -140,11 +140,11 @@ fn runs_that_have_ended_move_to_an_archive_and_come_back() {
     let done = applied(&store, &words);
     assert_eq!((done["lost"].as_u64(), done["undo"].as_str()), (Some(0), Some("taffrail store undo")), "{done}");
     assert_clean(&store);
-    assert_eq!(told(&store).len(), before.1.len() - 200);
+    assert_eq!(told(&store).len(), before.1.len() - 205);
     assert_eq!((states("job-0"), states("open")), digests, "states are the same");
     let kept_in = done["kept_in"].as_str().expect("an archive");
     let show = run(&store, &["run", "show", "job-0"], "");
-    assert!(show.data.contains("archived 40 events between seq "), "{show:?}");
+    assert!(show.data.contains("archived 41 events between seq "), "{show:?}");
     assert!(show.data.contains(&format!(": in {kept_in}/")), "{show:?}");
     assert!(show.data.contains("completed"), "its state comes from there: {show:?}");
     let list = run(&store, &["run", "list"], "");
@@ -154,7 +154,7 @@ fn runs_that_have_ended_move_to_an_archive_and_come_back() {
     assert_clean(&archive);
     let list = run(&archive, &["run", "list"], "");
     assert!(list.exit == Some(0) && list.data.matches("completed").count() >= 5, "{list:?}");
-    assert!(dump(&archive).len() >= 200);
+    assert!(dump(&archive).len() >= 205);
 
     let undone = applied(&store, &["store", "undo"]);
     assert_eq!(undone["kept_in"], Value::Null, "{undone}");
@@ -178,7 +178,7 @@ fn what_is_forgotten_is_gone_and_said_so() {
     let again = applied(&store, &["log", "compact", "--finished"]);
     let kept_in = again["kept_in"].as_str().expect("an archive");
     let forgotten = applied(&store, &["store", "forget", kept_in]);
-    assert_eq!(forgotten["lost"], 200);
+    assert_eq!(forgotten["lost"], 205);
     let show = run(&store, &["run", "show", "job-0"], "");
     assert!(show.data.contains(&format!("were in {kept_in}/, which is not there")), "{show:?}");
     let state = run(&store, &["state", "show", "job-0"], "");
@@ -211,7 +211,12 @@ fn a_policy_in_the_configuration_is_applied_and_a_wrong_one_is_told_with_its_lin
     assert_eq!(planned(&store, &["log", "compact"])["events"], 0, "compacting twice is compacting once");
     std::fs::write(&config, "sync = \"never\"\n[retention]\nkeep = 3\n").expect("written");
     let wrong = run(&store, &["log", "compact"], "");
-    assert!(wrong.exit == Some(2) && wrong.notes.contains("line 3, column 1: unknown key \"keep\""), "{wrong:?}");
+    assert!(
+        wrong.exit == Some(2)
+            && wrong.notes.contains("unknown key \"keep\"")
+            && wrong.notes.contains("config.toml:3:1"),
+        "{wrong:?}"
+    );
 }
 
 #[test]
@@ -226,18 +231,19 @@ fn what_is_dropped_is_lost_by_number_and_its_states_stay() {
     let states = |name: &str| planned(&store, &["state", "show", name])["digest"].clone();
     let digests = ["job-0", "job-2", "open"].map(states);
     let plan = planned(&store, &words);
-    assert_eq!(plan["lost"], 120);
+    // Of each run the first event stays, and the last one, which is the checkpoint beside the snapshot.
+    assert_eq!(plan["lost"], 126);
     let name = plan["name"].as_str().expect("a name");
     let few = run(
         &store,
-        &[&words[..], &["--apply", "--plan", name, "--reason", REASON, "--accept-loss", "119"]].concat(),
+        &[&words[..], &["--apply", "--plan", name, "--reason", REASON, "--accept-loss", "125"]].concat(),
         "",
     );
     assert!(few.exit == Some(7) && few.notes.starts_with("error[T0402]"), "{few:?}");
     let done = applied(&store, &words);
     assert_eq!(
         (done["lost"].as_u64(), &done["kept_in"], &done["undo"]),
-        (Some(120), &Value::Null, &Value::Null),
+        (Some(126), &Value::Null, &Value::Null),
         "{done}"
     );
     assert_clean(&store);
@@ -245,7 +251,7 @@ fn what_is_dropped_is_lost_by_number_and_its_states_stay() {
     let list = run(&store, &["run", "list"], "");
     assert_eq!(list.data.matches("completed").count(), 3, "snapshots tell: {list:?}");
     let show = run(&store, &["run", "show", "job-0"], "");
-    assert!(show.data.contains("archived 40 events between seq ") && show.data.contains(": not kept"), "{show:?}");
+    assert!(show.data.contains("archived 42 events between seq ") && show.data.contains(": not kept"), "{show:?}");
     let undo = run(&store, &["store", "undo"], "");
     assert!(undo.exit == Some(7) && undo.notes.starts_with("error[T0403]"), "{undo:?}");
     let needed = run(&store, &["snap", "drop", "--keep", "1"], "");
@@ -269,11 +275,11 @@ fn write_beside_compactions() -> u64 {
     let directory = Directory::new("beside");
     let store = filled(&directory, 12);
     let ended = told(&store).len();
+    let live = ["log", "append", "--run", "live", "--create", "--type", "tick"];
+    assert_eq!(run(&store, &[&live[..], &["0"]].concat(), "").exit, Some(0));
     // It stops when the pipe is full, in the middle of the log.
     let dump_in_progress = spawn(&store, &["log", "dump", "-o", "jsonl"]);
     let mut follower = spawn(&store, &["log", "dump", "--run", "live", "--follow", "-o", "jsonl"]);
-    let live = ["log", "append", "--run", "live", "--create", "--type", "tick"];
-    assert_eq!(run(&store, &[&live[..], &["0"]].concat(), "").exit, Some(0));
     let mut writer = spawn(&store, &["log", "append"]);
     let mut lines = writer.stdin.take().expect("a pipe");
     let mut acknowledged = BufReader::new(writer.stdout.take().expect("a pipe")).lines();

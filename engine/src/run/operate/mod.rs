@@ -84,6 +84,9 @@ impl Ground {
     /// # Errors
     /// `NotFound` (T0141) for a run whose name is lost; what ends the fold of its events; as reading.
     pub(super) fn read(reader: &Reader, run: Seq) -> Result<Ground> {
+        // What compactions have moved is read where it is: with less than all events, their ordinals would be others.
+        let whole = reader.with_archives()?;
+        let reader = whole.as_ref().unwrap_or(reader);
         let (mut places, mut lines) = (Places::over(reader)?, Folding::<Timelines>::over(reader)?);
         Replay::of_fold::<Runs>(reader, Some(run))?.go(&mut [&mut places, &mut lines])?;
         let (of_run, spent, is_imported) = places.of(run);
