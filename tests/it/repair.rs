@@ -130,7 +130,7 @@ fn a_flipped_bit_is_planned_refused_applied_verified_and_undone() {
     assert_eq!((exit, report["totals"]["absent"].as_u64()), (Some(0), Some(1)), "{report}");
     let keys = |value: &Value| -> Vec<String> { value.as_object().expect("an object").keys().cloned().collect() };
     assert_eq!(keys(&report)[keys(&report).len() - 2..], ["severity", "totals"], "the sums end the object");
-    assert_eq!(keys(&report["totals"]), ["events", "lost", "absent", "bytes_checked", "bytes_total"]);
+    assert_eq!(keys(&report["totals"]), ["events", "lost", "absent", "redacted", "bytes_checked", "bytes_total"]);
     assert_eq!(report["absences"], serde_json::json!([{"first": lost, "last": lost}]));
     let mut left = dump(&store);
     let told = left.pop().expect("an event that tells of it");
