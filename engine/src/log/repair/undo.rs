@@ -89,7 +89,7 @@ impl UndoPlan {
         if segments.is_empty() && action.verb == COMPACT && work::is_unfinished(&**storage)? {
             let message = format!("what event {seq} tells of was interrupted, and is not finished");
             let hint = "taffrail log compact";
-            return Err(Error::new(ErrorKind::Rejected, "T0408", message).hint(hint).seq(seq.get()));
+            return Err(Error::new(ErrorKind::Rejected, "T0412", message).hint(hint).seq(seq.get()));
         }
         if segments.is_empty() && snapshots.is_empty() {
             let message = format!("what event {seq} did can not be undone: it replaced nothing");
