@@ -179,7 +179,11 @@ fn a_replay_proves_what_was_recorded_or_names_what_differs() {
     assert_eq!((exit, &twice["diverged"]), (Some(0), &json!(0)));
     assert!(twice["compared"].as_u64() >= Some(6), "{twice}");
     run(&store, &["snap", "create"], "");
-    assert_eq!(json(&store, &["replay", "--from", "snap:*"]).1["equal"], 6, "three snapshots, and the checkpoints that vouch for them");
+    assert_eq!(
+        json(&store, &["replay", "--from", "snap:*"]).1["equal"],
+        6,
+        "three snapshots, and the checkpoints that vouch for them"
+    );
 
     let states = run(&store, &["replay", "--states"], "");
     assert_eq!((states.exit, states.lines().len()), (Some(0), 61));

@@ -61,14 +61,15 @@ fn foreign(name: &str) -> Error {
         .hint("choose an empty or a new directory")
 }
 
-/// Makes the first segment of a new store. The caller holds the lock, so that only one process does.
-pub(crate) fn ensure_first_segment(storage: &dyn Storage, options: &Options) -> Result<()> {
+/// Makes the first segment of a new store, durable up to the root's own name, and says whether it did. The caller holds the
+/// lock, so that only one process does.
+pub(crate) fn ensure_first_segment(storage: &dyn Storage, options: &Options) -> Result<bool> {
     let listing = Listing::read(storage)?;
     // Something else in a segment's place is a reason to look, not to begin anew.
     let is_empty = listing.segments.is_empty() && listing.special.is_empty();
     let nothing_yet = is_empty && Evidence::read(storage)?.log_id().is_none();
     if !nothing_yet {
-        return Ok(());
+        return Ok(false);
     }
     if !options.create {
         return Err(no_store());
@@ -77,7 +78,7 @@ pub(crate) fn ensure_first_segment(storage: &dyn Storage, options: &Options) -> 
         Some(log_id) => log_id,
         None => LogId(storage.random_id().map_err(|error| Error::io("cannot draw a log id", error))?),
     };
-    first_segment(storage, options, log_id)
+    first_segment(storage, options, log_id).map(|()| true)
 }
 
 /// Makes the first segment of a log, over one without events if there is one. The caller holds the lock.

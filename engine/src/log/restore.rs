@@ -167,7 +167,7 @@ fn prepare(storage: &Arc<dyn Storage>, options: &Options, log_id: LogId) -> Resu
     create::ensure(&**storage, options)?;
     let mut lock = StoreLock::open(Arc::clone(storage))?;
     lock.acquire(options.lock_timeout_ms)?;
-    create::ensure_first_segment(&**storage, options)?;
+    let _is_new = create::ensure_first_segment(&**storage, options)?;
     let reader = Reader::open_on(Arc::clone(storage))?;
     let is_empty = reader.next_seq()? == Seq::FIRST && reader.segments().len() == 1;
     if !is_empty {

@@ -40,6 +40,16 @@ pub(crate) fn settle(storage: &dyn Storage, state: LockState) -> Result<Settled>
     Ok(Settled { head, durable: plan.head(), recovered, clean: false })
 }
 
+/// The end of a log whose first segment the caller has just made, and made durable: what recovery would sync is synced.
+pub(crate) fn settle_new(storage: &dyn Storage) -> Result<Settled> {
+    let plan = RecoveryPlan::make(storage)?;
+    if !plan.leftovers.is_empty() {
+        return settle(storage, LockState::Unknown);
+    }
+    let head = Head::attach(storage, plan.end(), OpenMode::Write)?;
+    Ok(Settled { head, durable: plan.head(), recovered: Vec::new(), clean: false })
+}
+
 /// What [`settle`] would say to a plan without a refusal, found out by reading: `Ok(true)` where the last holder's word is
 /// taken, and the tail not looked at; `Ok(false)` where the plan would be carried out.
 ///

@@ -13,7 +13,7 @@ use crate::log::lock::{LastKnown, LockState, StoreLock};
 use crate::log::options::{Options, SyncPolicy};
 use crate::log::restore;
 use crate::log::run_index::RunTip;
-use crate::log::settle::{Settled, settle};
+use crate::log::settle::{Settled, settle, settle_new};
 use crate::log::watermark::WatermarkFile;
 use crate::storage::{OpenMode, Storage, write_all_at};
 use crate::{ErrorKind, Flags, Header, Kind, Recovered, Seq, Watermark};
@@ -67,8 +67,9 @@ impl Writer {
         create::ensure(&*storage, &options)?;
         let mut lock = StoreLock::open(Arc::clone(&storage))?;
         let state = lock.acquire(options.lock_timeout_ms)?;
-        create::ensure_first_segment(&*storage, &options)?;
-        let Settled { head, durable, recovered, clean } = settle(&*storage, state)?;
+        let is_new = create::ensure_first_segment(&*storage, &options)?;
+        let settled = if is_new { settle_new(&*storage) } else { settle(&*storage, state) };
+        let Settled { head, durable, recovered, clean } = settled?;
         let watermark = WatermarkFile::open(&*storage)?;
         let mut writer = Writer {
             last_sync_ns: storage.monotonic_ns(),

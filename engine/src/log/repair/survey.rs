@@ -1,5 +1,6 @@
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
+use crate::log::damage::lost_between;
 use crate::log::segment::Segment;
 use crate::{Header, Kind, LogId, SegmentHeader, SegmentNumber, Seq, TypeEntry, TypeRegistered, TypeTable};
 use std::ops::Range;
@@ -95,13 +96,17 @@ impl Survey {
         Ok(survey)
     }
 
-    /// The bytes from `offset` to where the cursor goes on are no good frame.
+    /// The bytes from `offset` to where the cursor goes on are no good frame. What was recorded as absent before is not lost
+    /// again, so what is lost may be several ranges: the bytes go with the first of them.
     fn note_bad(&mut self, offset: u64, cursor: &Cursor) {
         let resumed = cursor.scanner.offset();
         let found = cursor.scanner.expected().unwrap_or(self.next_seq);
-        let lost = (found > self.next_seq).then(|| (self.next_seq, Seq::after(found.count_before() - 1)));
+        let mut lost = lost_between(cursor.scanner.gaps(), self.next_seq, found)
+            .into_iter()
+            .filter_map(|range| Seq::new(range.first).zip(Seq::new(range.last)));
+        self.bad.push(Bad { bytes: offset..resumed, lost: lost.next() });
+        self.bad.extend(lost.map(|lost| Bad { bytes: resumed..resumed, lost: Some(lost) }));
         self.next_seq = self.next_seq.max(found);
-        self.bad.push(Bad { bytes: offset..resumed, lost });
     }
 
     fn take(&mut self, header: &Header, offset: u64, end: u64, payload: &[u8]) {
