@@ -19,8 +19,11 @@ fn filled(directory: &Directory) -> PathBuf {
             n % 3
         )
     };
-    let lines: String = (0..400).map(line).collect();
-    assert_eq!(run(&store, &["log", "append", "--create"], &lines).exit, Some(0));
+    // A batch is as much as the pipe gives at a time, and goes into one segment: so little at a time.
+    for from in (0..400).step_by(20) {
+        let lines: String = (from..from + 20).map(line).collect();
+        assert_eq!(run(&store, &["log", "append", "--create"], &lines).exit, Some(0));
+    }
     store
 }
 

@@ -62,6 +62,8 @@ fn run_in_time(store: &Path, arguments: &[&str]) -> Answer {
     let mut command = command(store, arguments);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // Read meanwhile: a pipe that is full would look like a command that waits.
+    let reading = [read_all(child.stdout.take().expect("a pipe")), read_all(child.stderr.take().expect("a pipe"))];
     let mut looks = 0;
     while child.try_wait().expect("it is a child").is_none() {
         looks += 1;
@@ -71,14 +73,17 @@ fn run_in_time(store: &Path, arguments: &[&str]) -> Answer {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    let text = |stream: &mut dyn Read| {
+    let exit = child.wait().expect("it has ended").code();
+    let [data, notes] = reading.map(|text| text.join().expect("it is text"));
+    Answer { exit, data, notes }
+}
+
+fn read_all(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("UTF-8");
         text
-    };
-    let exit = child.wait().expect("it has ended").code();
-    let data = text(&mut child.stdout.take().expect("a pipe"));
-    Answer { exit, data, notes: text(&mut child.stderr.take().expect("a pipe")) }
+    })
 }
 
 fn three_segments(directory: &Directory) -> PathBuf {

@@ -6,7 +6,7 @@ use crate::log::head::Head;
 use crate::log::listing::{Listing, no_store};
 use crate::log::options::Options;
 use crate::log::paths;
-use crate::storage::{EntryKind, OpenMode, Storage, write_all_at};
+use crate::storage::{EntryKind, OpenMode, Storage, WrongKind, write_all_at};
 use crate::{ErrorKind, Flags, Kind, LogId, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag, TypeTable};
 use std::io;
 use taffrail_log_format::{FrameFields, encode_frame, layout};
@@ -22,6 +22,10 @@ pub(crate) fn ensure(storage: &dyn Storage, options: &Options) -> Result<()> {
     let io_error = |error| Error::io("cannot look at the store", error);
     match storage.entry(paths::SEGMENTS) {
         Ok(Some(entry)) if entry.kind == EntryKind::Directory => return Ok(()),
+        Ok(Some(entry)) if entry.kind.is_special() => {
+            let wrong = WrongKind { name: entry.name, found: entry.kind, expected: EntryKind::Directory };
+            return Err(Error::io("cannot open the store", wrong.into_io()));
+        }
         Ok(Some(_)) => return Err(foreign(paths::SEGMENTS)),
         Ok(None) => {}
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}

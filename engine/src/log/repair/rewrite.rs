@@ -3,7 +3,7 @@ use crate::log::cursor::Cursor;
 use crate::log::paths;
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage, StorageFile, write_all_at};
-use crate::{ErrorKind, Flags, FooterBuilder, Gaps, Header, Kind, SegmentHeader, Seq, TypeTable};
+use crate::{DefectKind, ErrorKind, Flags, FooterBuilder, Gaps, Header, Kind, SegmentHeader, Seq, TypeTable};
 use std::io;
 use std::ops::Range;
 use taffrail_log_format::{FrameFields, Step, encode_frame, encode_redacted_frame, layout, reseal_frame};
@@ -134,10 +134,12 @@ impl<'a> Output<'a> {
     /// Copies good frames of the old file.
     fn copy(&mut self, old: &Segment, range: &Range<u64>, change: Change<'_>) -> Result<()> {
         let mut cursor = Cursor::new(old, range.start, None).limited(range.end);
+        let mut last = None;
         loop {
             let (offset, start) = (self.offset(), self.buffer.len());
             match cursor.step()? {
                 Step::Frame(frame) => {
+                    last = Some(frame.header.seq);
                     if let Some(payload) = change(&frame.header, &frame.payload()) {
                         self.replace(&frame.header, &payload)?;
                         self.flush_if_large()?;
@@ -157,6 +159,12 @@ impl<'a> Output<'a> {
                         offset,
                         &payload,
                     );
+                }
+                // An absence that is recorded already: the record stands at the segment's beginning, which is not read here.
+                Step::Bad { defect, header: Some(header) }
+                    if defect.kind == DefectKind::SeqJump && Some(header.seq) > last =>
+                {
+                    let _there_is_a_header = cursor.skip_bad(defect.kind, Some(header))?;
                 }
                 Step::Bad { defect, .. } => {
                     // It was good when the plan was made a moment ago.
