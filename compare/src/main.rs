@@ -1,6 +1,6 @@
 //! taffrail beside what a Rust user would pick instead, and beside the limits of the machine, in one run.
 //!
-//! See `docs/performance.md` for how it is called. Linux only; dropping the page cache, for the cold rows, needs root.
+//! Called as `just compare --data DIR`. Linux only; dropping the page cache, for the cold rows, needs root.
 
 mod arguments;
 mod child;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
-use taffrail::run::{Change, Content, EffectRequest, Outcome, RunState, Runs, Usage};
+use taffrail::run::{Change, Content, EffectRequest, Outcome, RunState, Runs, Shown, Usage};
 use taffrail::{Batch, BatchRun, Expect, Journal, Reader, SyncPolicy, TypeEntry};
 
 /// Events of the run that is folded and looked at.
@@ -40,11 +40,15 @@ fn make_run(journal: &Journal, name: &str, events: u32) -> Result<()> {
     for number in 1..events {
         let step = format!("work/{}", number / 2);
         let change = match number % 2 {
-            1 => Change::EffectRequested(EffectRequest { step, kind: "task".into(), ..EffectRequest::default() }),
+            1 => Change::EffectRequested(EffectRequest {
+                step: step.into(),
+                kind: "task".into(),
+                ..EffectRequest::default()
+            }),
             _ => {
                 let step = format!("work/{}", number / 2 - 1);
                 let (outcome, usage) = (Outcome::Ok, Usage { output_tokens: 7, ..Usage::default() });
-                Change::EffectResolved { step, outcome, result: Content::None, error: None, usage }
+                Change::EffectResolved { step: step.into(), outcome, result: Content::None, error: None, usage }
             }
         };
         batch.typed(Some(run), None, &change.by("engine"))?;
@@ -110,7 +114,7 @@ fn append(store: &Path) -> Result<f64> {
     for number in 0..200 {
         let (mut batch, run) = batch_of("wanted");
         let note = Change::EffectRequested(EffectRequest {
-            step: format!("more/{number}"),
+            step: format!("more/{number}").into(),
             kind: "task".into(),
             ..EffectRequest::default()
         });
@@ -123,7 +127,8 @@ fn append(store: &Path) -> Result<f64> {
 fn state(store: &Path) -> Result<RunState> {
     let reader = Reader::open(store)?;
     let run = reader.find_run("wanted")?;
-    let (state, _report) = taffrail::run::show(&reader, run.run, 0)?;
+    let shown = Shown { most_events: 20, with_given_up: false };
+    let (state, _report) = taffrail::run::show(&reader, run.run, shown)?;
     Ok(state)
 }
 

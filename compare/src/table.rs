@@ -32,7 +32,7 @@ struct Tables<'a> {
 }
 
 /// All tables for which there are results.
-pub fn tables(rows: &[Value]) -> String {
+pub fn tables<'a>(rows: &'a [Value]) -> String {
     let measured: BTreeSet<&str> = rows.iter().filter_map(|row| row["peer"].as_str()).collect();
     let peers = peers::all().into_iter().filter(|peer| measured.contains(peer.name())).collect();
     let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -46,7 +46,7 @@ pub fn tables(rows: &[Value]) -> String {
     tables.environment();
     tables.limits();
     for (workload, table) in [
-        ("W1", Tables::buffered as fn(&mut Tables<'_>)),
+        ("W1", Tables::buffered as fn(&mut Tables<'a>)),
         ("W2", Tables::durable),
         ("W3", Tables::threads),
         ("W4", Tables::replay),
