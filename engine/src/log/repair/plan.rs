@@ -3,7 +3,7 @@ use crate::log::evidence::Evidence;
 use crate::log::listing::Listing;
 use crate::log::quarantine::digest_of;
 use crate::log::recovery::RecoveryPlan;
-use crate::log::repair::survey::{Neighbours, Survey};
+use crate::log::repair::survey::{Bad, Neighbours, Survey};
 use crate::log::segment::Segment;
 use crate::plan::{plan_id, plan_name};
 use crate::storage::{OpenMode, Storage};
@@ -193,7 +193,10 @@ fn salvage_segment(
         let plan = tail_of(storage)?;
         if let Some(plan) = plan.filter(|plan| matches!(plan.tail.verdict, Verdict::End | Verdict::Torn)) {
             let survey = Survey::read(&opened.segment)?;
-            let damaged = survey.bad.iter().any(|bad| bad.lost.is_some() || bad.bytes.end <= plan.tail.batch_at);
+            // Of a torn batch, frames behind the first torn one may be whole: nothing of it had been acknowledged.
+            let is_torn = |bad: &Bad| plan.tail.verdict == Verdict::Torn && bad.bytes.start >= plan.tail.batch_at;
+            let is_damage = |bad: &Bad| bad.lost.is_some() || bad.bytes.end <= plan.tail.batch_at;
+            let damaged = survey.bad.iter().any(|bad| !is_torn(bad) && is_damage(bad));
             if !damaged && opened.segment.defects.is_empty() {
                 return tail(storage);
             }
