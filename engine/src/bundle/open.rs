@@ -6,10 +6,9 @@ use super::member::MemberFile;
 use super::{MAGIC, MAX_MANIFEST_LEN_BYTES, Progress, TRAILER_LEN_BYTES, TRAILER_MAGIC};
 use crate::ErrorKind;
 use crate::error::{Error, Result};
-use crate::storage::{Entry, EntryKind, OpenMode, Storage, StorageFile, read_full_at};
+use crate::storage::{Entry, EntryKind, Host, OpenMode, Storage, StorageFile, read_full_at};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A bundle: the files of a store in one, for reading only.
 ///
@@ -180,31 +179,7 @@ impl Storage for Bundle {
         Ok(Some(0))
     }
 
-    fn now_ns(&self) -> i64 {
-        self.storage.now_ns()
-    }
-
-    fn monotonic_ns(&self) -> u64 {
-        self.storage.monotonic_ns()
-    }
-
-    fn sleep(&self, duration: Duration) {
-        self.storage.sleep(duration);
-    }
-
-    fn boot_id(&self) -> [u8; 16] {
-        self.storage.boot_id()
-    }
-
-    fn random_id(&self) -> io::Result<[u8; 16]> {
-        self.storage.random_id()
-    }
-
-    fn process_id(&self) -> u32 {
-        self.storage.process_id()
-    }
-
-    fn process_alive(&self, process_id: u32) -> bool {
-        self.storage.process_alive(process_id)
+    fn host(&self) -> &dyn Host {
+        self.storage.host()
     }
 }

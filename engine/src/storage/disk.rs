@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{Entry, EntryKind, OpenMode, Storage, StorageFile, WrongKind, check_name};
+use super::{Entry, EntryKind, Host, OpenMode, Storage, StorageFile, WrongKind, check_name};
 
 mod file;
 
@@ -276,6 +276,12 @@ impl Storage for Disk {
         Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
     }
 
+    fn host(&self) -> &dyn Host {
+        self
+    }
+}
+
+impl Host for Disk {
     fn now_ns(&self) -> i64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
         time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::clock::ManualClock;
 use super::tree::Tree;
-use super::{Entry, OpenMode, Storage, StorageFile};
+use super::{Entry, Host, OpenMode, Storage, StorageFile};
 
 /// How far the clock moves at each look at it, so that a loop that waits for a time gets there.
 const TICK_NS: u64 = 1_000;
@@ -161,6 +161,12 @@ impl Storage for Memory {
         Ok(None)
     }
 
+    fn host(&self) -> &dyn Host {
+        self
+    }
+}
+
+impl Host for Memory {
     fn now_ns(&self) -> i64 {
         let mut machine = self.machine();
         machine.clock.advance_ns(TICK_NS);

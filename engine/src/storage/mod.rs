@@ -1,6 +1,6 @@
 //! The I/O seam: everything the engine asks of the machine, at the size of one system call.
 //!
-//! The log, its recovery and its readers know this module's two traits and nothing else of files, clocks or locks.
+//! The log, its recovery and its readers know this module's three traits and nothing else of files, clocks or locks.
 //! Three implementations stand behind it:
 //!
 //! - `Disk`: a directory of a real file system. The only module that names `std::fs`.
@@ -105,6 +105,32 @@ pub enum OpenMode {
     CreateNew,
 }
 
+/// The machine that a process runs on: its clocks, its boots, its processes.
+///
+/// [`Storage`] has the same methods, which ask the storage's own host: whoever is handed a storage needs nothing else.
+pub trait Host: Debug + Send + Sync {
+    /// The wall clock: nanoseconds since 1970-01-01T00:00:00Z. May step backwards.
+    fn now_ns(&self) -> i64;
+
+    /// A clock that never steps back: nanoseconds since an arbitrary start. For timeouts.
+    fn monotonic_ns(&self) -> u64;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration);
+
+    /// A value that differs between boots of the machine and is the same for all processes of one boot.
+    fn boot_id(&self) -> [u8; 16];
+
+    /// Sixteen random bytes, for a new log's id.
+    fn random_id(&self) -> io::Result<[u8; 16]>;
+
+    /// The number of the calling process; recorded in `LOCK` for people to read.
+    fn process_id(&self) -> u32;
+
+    /// Whether a process of that number is alive on this machine, as far as can be told.
+    fn process_alive(&self, process_id: u32) -> bool;
+}
+
 /// A directory, a clock, and what else the engine needs of a machine.
 ///
 /// Errors are `std::io::Error`s with the platform's kind; the engine adds the location. No method retries: loops over
@@ -149,26 +175,43 @@ pub trait Storage: Debug + Send + Sync {
     /// Bytes that can still be written here, where the platform tells.
     fn free_bytes(&self) -> io::Result<Option<u64>>;
 
-    /// The wall clock: nanoseconds since 1970-01-01T00:00:00Z. May step backwards.
-    fn now_ns(&self) -> i64;
+    /// The machine that the storage is on. A storage that lies within another one is on the same machine.
+    fn host(&self) -> &dyn Host;
 
-    /// A clock that never steps back: nanoseconds since an arbitrary start. For timeouts.
-    fn monotonic_ns(&self) -> u64;
+    /// [`Host::now_ns`]
+    fn now_ns(&self) -> i64 {
+        self.host().now_ns()
+    }
 
-    /// Waits.
-    fn sleep(&self, duration: Duration);
+    /// [`Host::monotonic_ns`]
+    fn monotonic_ns(&self) -> u64 {
+        self.host().monotonic_ns()
+    }
 
-    /// A value that differs between boots of the machine and is the same for all processes of one boot.
-    fn boot_id(&self) -> [u8; 16];
+    /// [`Host::sleep`]
+    fn sleep(&self, duration: Duration) {
+        self.host().sleep(duration);
+    }
 
-    /// Sixteen random bytes, for a new log's id.
-    fn random_id(&self) -> io::Result<[u8; 16]>;
+    /// [`Host::boot_id`]
+    fn boot_id(&self) -> [u8; 16] {
+        self.host().boot_id()
+    }
 
-    /// The number of the calling process; recorded in `LOCK` for people to read.
-    fn process_id(&self) -> u32;
+    /// [`Host::random_id`]
+    fn random_id(&self) -> io::Result<[u8; 16]> {
+        self.host().random_id()
+    }
 
-    /// Whether a process of that number is alive on this machine, as far as can be told.
-    fn process_alive(&self, process_id: u32) -> bool;
+    /// [`Host::process_id`]
+    fn process_id(&self) -> u32 {
+        self.host().process_id()
+    }
+
+    /// [`Host::process_alive`]
+    fn process_alive(&self, process_id: u32) -> bool {
+        self.host().process_alive(process_id)
+    }
 }
 
 /// An open file. Positions are explicit; there is no cursor, so one file can be read by several threads.

@@ -1,9 +1,8 @@
 //! A directory of a storage, as a storage of its own.
 
-use super::{Entry, OpenMode, Storage, StorageFile, check_name};
+use super::{Entry, Host, OpenMode, Storage, StorageFile, check_name};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A directory below the root of another storage: an archive, which is laid out like a store.
 #[derive(Clone, Debug)]
@@ -72,31 +71,7 @@ impl Storage for Rooted {
         self.storage.free_bytes()
     }
 
-    fn now_ns(&self) -> i64 {
-        self.storage.now_ns()
-    }
-
-    fn monotonic_ns(&self) -> u64 {
-        self.storage.monotonic_ns()
-    }
-
-    fn sleep(&self, duration: Duration) {
-        self.storage.sleep(duration);
-    }
-
-    fn boot_id(&self) -> [u8; 16] {
-        self.storage.boot_id()
-    }
-
-    fn random_id(&self) -> io::Result<[u8; 16]> {
-        self.storage.random_id()
-    }
-
-    fn process_id(&self) -> u32 {
-        self.storage.process_id()
-    }
-
-    fn process_alive(&self, process_id: u32) -> bool {
-        self.storage.process_alive(process_id)
+    fn host(&self) -> &dyn Host {
+        self.storage.host()
     }
 }

@@ -1,12 +1,11 @@
 //! A read-only tree of files in memory, with the troubles that a real directory can have while somebody reads it.
 
 use super::*;
-use crate::storage::{Entry, EntryKind, OpenMode, Storage, StorageFile, check_name};
+use crate::storage::{Entry, EntryKind, Host, OpenMode, Storage, StorageFile, check_name};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
 #[derive(Clone, Debug)]
 enum Node {
@@ -173,26 +172,8 @@ impl Storage for Tree {
     fn free_bytes(&self) -> io::Result<Option<u64>> {
         panic!("an import never asks")
     }
-    fn now_ns(&self) -> i64 {
-        panic!("an import knows no clock")
-    }
-    fn monotonic_ns(&self) -> u64 {
-        panic!("an import knows no clock")
-    }
-    fn sleep(&self, _: Duration) {
-        panic!("an import never waits")
-    }
-    fn boot_id(&self) -> [u8; 16] {
-        panic!("an import never asks")
-    }
-    fn random_id(&self) -> io::Result<[u8; 16]> {
-        panic!("an import knows no randomness")
-    }
-    fn process_id(&self) -> u32 {
-        panic!("an import never asks")
-    }
-    fn process_alive(&self, _: u32) -> bool {
-        panic!("an import never asks")
+    fn host(&self) -> &dyn Host {
+        panic!("an import knows no clock, no randomness and no process")
     }
 }
 

@@ -1,6 +1,6 @@
 //! A storage that lets the other threads in before each call, and that can be told to fail or to panic at one of them.
 
-use crate::storage::{Entry, Memory, OpenMode, Storage, StorageFile};
+use crate::storage::{Entry, Host, Memory, OpenMode, Storage, StorageFile};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -130,33 +130,13 @@ impl Storage for Interleaved {
         self.memory.free_bytes()
     }
 
-    fn now_ns(&self) -> i64 {
-        self.memory.now_ns()
-    }
-
-    fn monotonic_ns(&self) -> u64 {
-        self.memory.monotonic_ns()
+    fn host(&self) -> &dyn Host {
+        &self.memory
     }
 
     fn sleep(&self, duration: Duration) {
         self.memory.sleep(duration);
         shuttle::thread::yield_now();
-    }
-
-    fn boot_id(&self) -> [u8; 16] {
-        self.memory.boot_id()
-    }
-
-    fn random_id(&self) -> io::Result<[u8; 16]> {
-        self.memory.random_id()
-    }
-
-    fn process_id(&self) -> u32 {
-        self.memory.process_id()
-    }
-
-    fn process_alive(&self, process_id: u32) -> bool {
-        self.memory.process_alive(process_id)
     }
 }
 

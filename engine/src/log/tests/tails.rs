@@ -145,28 +145,13 @@ fn two_reads_that_differ_mean_that_somebody_writes() {
         fn free_bytes(&self) -> std::io::Result<Option<u64>> {
             self.0.free_bytes()
         }
-        fn now_ns(&self) -> i64 {
-            self.0.now_ns()
-        }
-        fn monotonic_ns(&self) -> u64 {
-            self.0.monotonic_ns()
+        fn host(&self) -> &dyn crate::storage::Host {
+            &self.0
         }
         fn sleep(&self, duration: std::time::Duration) {
             assert!(duration.as_millis() >= 50);
             let file = self.0.open(&self.1, OpenMode::Write).unwrap();
             write_all_at(&*file, file.len_bytes().unwrap() - 100, b"more").unwrap();
-        }
-        fn boot_id(&self) -> [u8; 16] {
-            self.0.boot_id()
-        }
-        fn random_id(&self) -> std::io::Result<[u8; 16]> {
-            self.0.random_id()
-        }
-        fn process_id(&self) -> u32 {
-            self.0.process_id()
-        }
-        fn process_alive(&self, process_id: u32) -> bool {
-            self.0.process_alive(process_id)
         }
     }
     let log = intact(12 << 10, 40);

@@ -9,7 +9,7 @@ use super::fault::OperationKind;
 use super::file::SimFile;
 use super::machine::{Call, Machine, ProcessKey, lock, run};
 use crate::storage::tree::{Node, OUTSIDE};
-use crate::storage::{Entry, OpenMode, Storage, StorageFile};
+use crate::storage::{Entry, Host, OpenMode, Storage, StorageFile};
 
 /// One process of a [`super::SimDisk`]. Clones are the same process.
 ///
@@ -144,6 +144,12 @@ impl Storage for SimProcess {
         self.run(OperationKind::FreeBytes, "", |machine, _| Ok(machine.free_bytes()))
     }
 
+    fn host(&self) -> &dyn Host {
+        self
+    }
+}
+
+impl Host for SimProcess {
     fn now_ns(&self) -> i64 {
         lock(&self.machine).clock.wall_ns()
     }
