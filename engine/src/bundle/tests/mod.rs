@@ -1,0 +1,8 @@
+//! Bundles: the same bytes again, whatever is in the store; hostile ones refused; a restore whole or not at all.
+
+mod blocks;
+mod crashes;
+mod cuts;
+mod hostile;
+mod kit;
+mod round_trips;
