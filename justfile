@@ -44,7 +44,7 @@ mutants SHARD="0/1":
 miri *ARGS:
     .ci/miri {{ARGS}}
 
-# taffrail beside its peers and the limits of this machine: `just compare --data DIR --assert`.
+# taffrail beside its peers and the limits of this machine: `just compare --data DIR --assert`; `--publish` writes the figures down.
 compare *ARGS:
     cargo build --release -p taffrail-cli
     cargo run --release --manifest-path compare/Cargo.toml --ignore-rust-version -- --command target/release/taffrail {{ARGS}}

@@ -195,7 +195,7 @@ fn snapshot_age(store: &Path, age: u64) -> Figures {
     let standing = fold(false);
     let reader = Reader::open(store).expect("a store");
     let snapshots = Snapshots::of(&reader).expect("a store");
-    snapshots.create::<Notes>(&reader, Some(run), &standing).expect("a snapshot");
+    snapshots.create::<Notes>(&journal, Some(run), &standing).expect("a snapshot");
     append(age);
     journal.close().expect("a close");
     let (with, _) = milliseconds(|| fold(true));

@@ -6,16 +6,18 @@ use std::path::PathBuf;
 
 /// What may be given, for the message about anything else.
 pub const OPTIONS: &str = "--w 0,1,2,3,4,5,6,run,faults --rounds N --scale PERCENT --peers A,B --limit SECONDS --data DIR \
-     --out FILE --in FILE --command TAFFRAIL --assert";
+     --out FILE --in FILE --command TAFFRAIL --assert --publish --render";
 
 const OWN: [&str; 9] = ["w", "rounds", "scale", "peers", "limit", "data", "out", "in", "command"];
+/// Those without a value.
+const FLAGS: [&str; 3] = ["assert", "publish", "render"];
 const OF_CHILDREN: [&str; 9] = ["op", "peer", "dir", "size", "n", "threads", "lookups", "append", "close"];
 
 /// See the module.
 #[derive(Default)]
 pub struct Arguments {
     pub word: String,
-    pub assert: bool,
+    flags: Vec<String>,
     values: BTreeMap<String, String>,
 }
 
@@ -28,8 +30,8 @@ impl Arguments {
         }
         while let Some(option) = given.next() {
             let name = option.strip_prefix("--").unwrap_or(&option).to_owned();
-            if name == "assert" {
-                arguments.assert = true;
+            if FLAGS.contains(&name.as_str()) {
+                arguments.flags.push(name);
                 continue;
             }
             if !OWN.contains(&name.as_str()) && !OF_CHILDREN.contains(&name.as_str()) {
@@ -42,6 +44,11 @@ impl Arguments {
             bail!("--scale and --rounds are at least 1");
         }
         Ok(arguments)
+    }
+
+    /// Whether an option without a value is there.
+    pub fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|given| given == flag)
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -61,9 +68,14 @@ impl Arguments {
         self.get("data").map_or_else(|| std::env::temp_dir().join("taffrail-compare"), PathBuf::from)
     }
 
+    /// The workloads that are asked for.
+    fn workloads(&self) -> &str {
+        self.get("w").unwrap_or("0,1,2,3,4,5,6,run,faults")
+    }
+
     /// Whether a workload is asked for.
     pub fn wants(&self, workload: &str) -> bool {
-        self.get("w").unwrap_or("0,1,2,3,4,5,6,run,faults").split(',').any(|wanted| wanted == workload)
+        self.workloads().split(',').any(|wanted| wanted == workload)
     }
 
     /// Whether a peer is asked for.

@@ -217,7 +217,8 @@ pub fn all(arguments: &Arguments, results: &mut Results) -> Result<()> {
         for (fault, _) in FAULTS {
             let directory = base.join(name).join(fault);
             let _nothing_there = std::fs::remove_dir_all(&directory);
-            let mut row = json!({"kind": "fault", "peer": name, "version": peer.meta().version, "fault": fault});
+            let mut row =
+                json!({"kind": "fault", "w": "faults", "peer": name, "version": peer.meta().version, "fault": fault});
             one(name, fault, &directory, &mut row);
             results.put(&row)?;
             let _nothing_there = std::fs::remove_dir_all(&directory);

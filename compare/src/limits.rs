@@ -1,5 +1,6 @@
-//! What this machine can do at most: the denominators of every ratio.
-use crate::payload::Pool;
+//! What this machine can do at most: the denominators of every ratio. Those of a workload are measured in its rounds; the
+//! others, [`all`], once.
+use crate::payload::{Pool, mix};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -59,7 +60,94 @@ fn sync_latency(out: &mut Vec<Value>, name: &str, n: usize, mut op: impl FnMut(u
     Ok(())
 }
 
-pub fn run(dir: &Path) -> Result<Vec<Value>> {
+/// W1: the volume of its events (300 MB) into a new file, and one sync; the disk is quiet before.
+pub fn writes(dir: &Path) -> Result<Vec<Value>> {
+    std::fs::create_dir_all(dir)?;
+    let mut out = Vec::new();
+    for chunk in [64usize << 10, 256 << 10, 1 << 20] {
+        let p = dir.join("seq300");
+        let f = create(&p, 0)?;
+        let b = vec![0x41u8; chunk];
+        unsafe { libc::sync() };
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let total = (300usize << 20) / chunk * chunk;
+        let t = Instant::now();
+        for i in 0..total / chunk {
+            f.write_all_at(&b, (i * chunk) as u64)?;
+        }
+        f.sync_data()?;
+        let value = total as f64 / t.elapsed().as_secs_f64();
+        out.push(json!({"limit": format!("write_{}k_fdatasync", chunk >> 10), "unit": "B/s", "value": value}));
+        std::fs::remove_file(&p)?;
+    }
+    Ok(out)
+}
+
+/// W2 and W3: what so many KiB take that are written over zeros, and synced.
+pub fn syncs(dir: &Path, sizes_kib: &[usize]) -> Result<Vec<Value>> {
+    std::fs::create_dir_all(dir)?;
+    let mut out = Vec::new();
+    let (p, page) = (dir.join("syncs"), Aligned::new(64 << 10));
+    for kib in sizes_kib {
+        let (f, len, count) = (create(&p, 0)?, kib << 10, 500);
+        f.write_all_at(&vec![0u8; len * (count + 20)], 0)?;
+        f.sync_all()?;
+        sync_latency(&mut out, &format!("overwrite_{kib}k_fdatasync"), count, |i| {
+            f.write_all_at(&page.s()[..len], (i * len) as u64)?;
+            Ok(f.sync_data()?)
+        })?;
+    }
+    std::fs::remove_file(&p)?;
+    Ok(out)
+}
+
+/// A file of so many MiB.
+fn readable(dir: &Path, mib: usize) -> Result<File> {
+    std::fs::create_dir_all(dir)?;
+    let p = dir.join("read");
+    let f = create(&p, 0)?;
+    let b = vec![0x41u8; 1 << 20];
+    (0..mib).try_for_each(|i| f.write_all_at(&b, (i << 20) as u64))?;
+    f.sync_all()?;
+    std::fs::remove_file(&p)?;
+    Ok(f)
+}
+
+fn read_rate(f: &File, mib: usize) -> Result<f64> {
+    let mut b = vec![0u8; 1 << 20];
+    let t = Instant::now();
+    (0..mib).try_for_each(|i| f.read_exact_at(&mut b, (i << 20) as u64))?;
+    Ok((mib << 20) as f64 / t.elapsed().as_secs_f64())
+}
+
+/// W4: the volume of its events, in pieces of 1 MiB, from the disk and from memory.
+pub fn reads(dir: &Path) -> Result<Vec<Value>> {
+    let mib = 300;
+    let f = readable(dir, mib)?;
+    let mut out = Vec::new();
+    if drop_caches() {
+        out.push(json!({"limit": "read_1m_cold", "unit": "B/s", "value": read_rate(&f, mib)?}));
+    }
+    read_rate(&f, mib)?;
+    out.push(json!({"limit": "read_1m_warm", "unit": "B/s", "value": read_rate(&f, mib)?}));
+    Ok(out)
+}
+
+/// W6: 1 KiB at random places of what was read just now.
+pub fn lookups(dir: &Path) -> Result<Vec<Value>> {
+    let mib = 300;
+    let f = readable(dir, mib)?;
+    read_rate(&f, mib)?;
+    let (mut b, count) = ([0u8; 1024], 100_000u64);
+    let t = Instant::now();
+    for i in 0..count {
+        f.read_exact_at(&mut b, mix(i) % ((mib as u64) << 10) << 10)?;
+    }
+    Ok(vec![json!({"limit": "pread_1k_warm", "unit": "ops/s", "value": count as f64 / t.elapsed().as_secs_f64()})])
+}
+
+/// What else is worth knowing of a machine, and of the ways to write and to sum that were chosen among.
+pub fn all(dir: &Path) -> Result<Vec<Value>> {
     let mut out = vec![];
     std::fs::create_dir_all(dir)?;
     let gib: usize = 1 << 30;
@@ -86,27 +174,6 @@ pub fn run(dir: &Path) -> Result<Vec<Value>> {
         if chunk < 1 << 20 {
             std::fs::remove_file(&p)?;
         }
-    }
-    // The volume W1 writes (300 MB), new file, disk quiet before.
-    for chunk in [64usize << 10, 256 << 10, 1 << 20] {
-        let p = dir.join("seq300");
-        let f = create(&p, 0)?;
-        let b = vec![0x41u8; chunk];
-        unsafe { libc::sync() };
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        let total = (300usize << 20) / chunk * chunk;
-        let t = Instant::now();
-        for i in 0..total / chunk {
-            f.write_all_at(&b, (i * chunk) as u64)?;
-        }
-        let w = t.elapsed().as_secs_f64();
-        f.sync_data()?;
-        let s = t.elapsed().as_secs_f64();
-        out.push(
-            json!({"limit": format!("write_300m_{}k_nosync", chunk >> 10), "unit": "B/s", "value": total as f64 / w}),
-        );
-        out.push(json!({"limit": format!("write_300m_{}k_fdatasync", chunk >> 10), "unit": "B/s", "value": total as f64 / s}));
-        std::fs::remove_file(&p)?;
     }
     // Reads of that file: cold then warm.
     let p = dir.join("seq");

@@ -10,16 +10,15 @@ mod limits;
 mod payload;
 mod peer;
 mod peers;
-mod promises;
 mod results;
 mod runs;
 mod suite;
-mod table;
-mod verdict;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use arguments::Arguments;
+use std::path::Path;
 use std::process::ExitCode;
+use taffrail_compare_report::{Report, goals, judge, judgement, publish, render, report_of, tables, targets};
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
@@ -38,18 +37,38 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Measures (unless `--in` brings results along), prints the tables, and judges where that is asked for.
+/// Where the pages are that show the figures.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Measures (unless `--in` brings results along), prints the tables, judges and publishes where that is asked for.
 fn compare(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.has("render") {
+        render(root()).map_err(|error| anyhow!(error))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let rows = match arguments.get("in") {
         Some(file) => results::read(file)?,
         None => suite::measure(arguments)?,
     };
-    print!("{}", table::tables(&rows));
-    if !arguments.assert {
-        return Ok(ExitCode::SUCCESS);
+    let report = report_of(&rows, &peers::facts()).map_err(|error| anyhow!(error))?;
+    print!("{}", tables(&report));
+    let holds = !arguments.has("assert") || assert(&report);
+    // Also where we are behind: the tables say so.
+    if arguments.has("publish") {
+        publish(root(), &report).map_err(|error| anyhow!(error))?;
     }
-    let verdicts = verdict::judge(&rows);
-    print!("{}", verdict::report(&verdicts));
-    let holds = !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.holds);
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints the judgement and the targets. `false` where we are behind, or where a target is missed for no measured reason.
+fn assert(report: &Report) -> bool {
+    let (verdicts, goals) = (judge(report), goals(report));
+    println!("\n### Judgement\n\n{}", judgement(&verdicts));
+    println!("### Targets\n\n{}", targets(&goals));
+    let behind = verdicts.iter().filter(|verdict| !verdict.holds).count();
+    let missed = goals.iter().filter(|goal| !goal.holds()).count();
+    println!("{behind} of {} behind; {missed} of {} targets missed.", verdicts.len(), goals.len());
+    !verdicts.is_empty() && behind + missed == 0
 }

@@ -1,7 +1,7 @@
 //! The parent: rounds of child processes, interleaved, so that no peer has the machine's better minutes.
 
 use crate::arguments::Arguments;
-use crate::limits::drop_caches;
+use crate::limits::{self, drop_caches};
 use crate::peer::Peer;
 use crate::results::Results;
 use crate::{faults, peers, runs};
@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 
 /// Events of a size, in bytes, that W1 appends and W4 and W6 read.
 const SIZES: [(u64, u64); 3] = [(128, 1_000_000), (1024, 300_000), (16 << 10, 20_000)];
+/// Seconds after which an engine has appended enough in W1: its rate is that of what it has done until then, and what reads
+/// its log reads that. Nothing fast gets there.
+const MOST_SECONDS: u64 = 3;
+/// The same for the log that W5 opens.
+const MOST_SECONDS_OF_LARGE_LOG: &str = "15";
 /// Events of 1 KiB that W5 opens a log of.
 const LARGE_LOG_EVENTS: u64 = 1 << 20;
 
@@ -58,19 +63,27 @@ pub fn spawn(arguments: &[&str], most_seconds: u64) -> Value {
     }
 }
 
-/// The machine, without its name.
-fn environment(data: &Path) -> Value {
+/// The machine, without its name, and the engine that is measured on it.
+fn machine(data: &Path, scale: u64) -> Value {
     let told = |script: &str| {
         let output = Command::new("sh").args(["-c", script]).output();
         output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
     };
-    let drop_caches = std::fs::OpenOptions::new().write(true).open("/proc/sys/vm/drop_caches").is_ok();
-    json!({"kind": "environment", "date": told("date -u +%F"),
-        "cpu": told("grep -m1 'model name' /proc/cpuinfo | cut -d: -f2"), "cores": told("nproc"),
-        "memory_gib": told("free -g | awk '/Mem/{print $2}'"), "kernel": told("uname -r"),
-        "rustc": told("rustc --version"),
+    let number = |script: &str| told(script).parse::<u64>().unwrap_or(0);
+    let root = crate::root().display();
+    // What is published of it is no part of it.
+    let commit = told(&format!(
+        "cd '{root}' && git rev-parse --short=7 HEAD && git status --porcelain engine log-format cli | head -1"
+    ));
+    let commit = commit
+        .lines()
+        .next()
+        .map_or_else(String::new, |head| if commit.lines().count() > 1 { format!("{head}+") } else { head.to_owned() });
+    json!({"kind": "machine", "date": told("date -u +%F"), "commit": commit,
+        "processor": told("grep -m1 'model name' /proc/cpuinfo | cut -d: -f2"), "cores": number("nproc"),
+        "memory_gib": number("free -g | awk '/Mem/{print $2}'"), "kernel": told("uname -r | cut -d- -f1"),
         "file_system": told(&format!("df -T '{}' | awk 'NR==2{{print $2}}'", data.display())),
-        "drop_caches": drop_caches})
+        "compiler": told("rustc --version | cut -d' ' -f1,2"), "scale_percent": scale})
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -94,10 +107,10 @@ pub fn measure(arguments: &Arguments) -> Result<Vec<Value>> {
     let base = arguments.data();
     std::fs::create_dir_all(&base)?;
     let mut results = Results::new(arguments.get("out"), &base)?;
-    results.put(&environment(&base))?;
     let peers = peers::all().into_iter().filter(|peer| arguments.wants_peer(peer.name())).collect();
     let scale = arguments.number("scale", 100)?;
-    let limit = arguments.number("limit", 20)?.to_string();
+    results.put(&machine(&base, scale))?;
+    let limit = arguments.number("limit", MOST_SECONDS)?.to_string();
     let mut suite = Suite { arguments, results, base, peers, scale, limit, round: 0 };
     for round in 0..arguments.number("rounds", 5)? {
         suite.round = round;
@@ -118,21 +131,16 @@ pub fn measure(arguments: &Arguments) -> Result<Vec<Value>> {
 
 impl Suite<'_> {
     fn one_round(&mut self) -> Result<()> {
-        if self.arguments.wants("0") {
-            for mut limit in crate::limits::run(&self.base.join("limits"))? {
-                (limit["kind"], limit["round"]) = (json!("limit"), json!(self.round));
-                self.results.put(&limit)?;
-            }
-        }
+        self.limits()?;
         if self.arguments.wants("2") {
             for (size, count) in [(128, 500), (1024, 2000), (16 << 10, 500)] {
-                self.durable("W2", size, "durable", &["--n", &self.scaled(count), "--limit", "10"], &json!({}))?;
+                self.durable("W2", size, "durable", &["--n", &self.scaled(count), "--limit", "2"], &json!({}))?;
             }
         }
         if self.arguments.wants("3") {
             for threads in [8_u64, 64] {
                 let (count, text) = (self.scaled(threads * 1000), threads.to_string());
-                let options = ["--threads", &text, "--n", &count, "--limit", "3"];
+                let options = ["--threads", &text, "--n", &count, "--limit", "2"];
                 self.durable("W3", 1024, "shared", &options, &json!({"threads": threads}))?;
             }
         }
@@ -142,6 +150,33 @@ impl Suite<'_> {
                     self.buffered(peer, size, count)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What bounds the workloads that are measured, in the same round.
+    fn limits(&mut self) -> Result<()> {
+        let directory = self.base.join("limits");
+        let mut put = |workload: &str, limits: Vec<Value>| {
+            limits.iter().try_for_each(|limit| self.results.put_limit(workload, self.round, limit))
+        };
+        if self.arguments.wants("0") && self.round == 0 {
+            put("-", limits::all(&directory)?)?;
+        }
+        if self.arguments.wants("1") {
+            put("W1", limits::writes(&directory)?)?;
+        }
+        if self.arguments.wants("2") {
+            put("W2", limits::syncs(&directory, &[1, 16])?)?;
+        }
+        if self.arguments.wants("3") {
+            put("W3", limits::syncs(&directory, &[1, 8, 64])?)?;
+        }
+        if self.arguments.wants("4") {
+            put("W4", limits::reads(&directory)?)?;
+        }
+        if self.arguments.wants("6") {
+            put("W6", limits::lookups(&directory)?)?;
         }
         Ok(())
     }
@@ -227,7 +262,8 @@ impl Suite<'_> {
         for peer in self.peers.clone() {
             let _nothing_there = std::fs::remove_dir_all(&directory);
             let count = self.scaled(LARGE_LOG_EVENTS.min(peer.big_cap()));
-            let written = self.child(peer, "append", &directory, 1024, &["--n", &count, "--limit", "45"]);
+            let written =
+                self.child(peer, "append", &directory, 1024, &["--n", &count, "--limit", MOST_SECONDS_OF_LARGE_LOG]);
             let extra = |temperature: &str| json!({"temp": temperature, "wrote": written["events"]});
             for round in 0..self.arguments.number("rounds", 5)? {
                 self.round = round;

@@ -165,6 +165,7 @@ impl SegmentKey {
 
     /// The CRC-32 that a frame header at an offset must carry: over log id, segment number, offset, and the header from
     /// its fifth byte on.
+    #[inline]
     pub(crate) fn header_crc(&self, offset: u64, header: &[u8; frame::HEADER_LEN_BYTES]) -> u32 {
         // In one piece: a short update costs nearly as much as a long one, and this is asked of every frame.
         let mut bytes = [0; 8 + frame::HEADER_LEN_BYTES - frame::LEN_MARK];

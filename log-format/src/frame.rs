@@ -107,12 +107,14 @@ pub struct Header {
 impl Header {
     /// The highest seq known durable when this was written; 0 for none.
     #[must_use]
+    #[inline]
     pub fn durable(&self) -> u64 {
         self.seq.get().saturating_sub(u64::from(self.lag.get()))
     }
 
     /// Length of the whole frame: header, payload, padding.
     #[must_use]
+    #[inline]
     pub fn frame_len(&self) -> u64 {
         padded_len(u64::from(self.payload_len))
     }
@@ -135,6 +137,7 @@ impl<'a> RawHeader<'a> {
 
     /// The first 48 bytes, if there are as many.
     #[must_use]
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Option<RawHeader<'a>> {
         bytes.first_chunk().map(RawHeader)
     }
@@ -147,6 +150,7 @@ impl<'a> RawHeader<'a> {
 
     /// A cheap test that nearly all bytes that are no header fail; the CRC decides.
     #[must_use]
+    #[inline]
     pub fn looks_like_header(&self) -> bool {
         self.0[layout::LEN_MARK + 3] == layout::MARK
             && self.0[layout::FLAGS] & layout::FLAGS_CONSTANT == layout::FLAGS_CONSTANT
@@ -185,6 +189,7 @@ impl<'a> RawHeader<'a> {
     /// The header, if it is proven for its place: [`RawHeader::check`] without the error's texts, for searches that ask
     /// every eight bytes.
     #[must_use]
+    #[inline]
     pub fn proven(&self, key: &SegmentKey, offset: u64) -> Option<Header> {
         let bytes = self.0;
         let known = bytes[layout::FLAGS] & layout::FLAGS_CRITICAL_UNKNOWN == 0;
@@ -193,6 +198,7 @@ impl<'a> RawHeader<'a> {
         (plausible && stored == key.header_crc(offset, bytes)).then(|| self.decode()).flatten()
     }
 
+    #[inline]
     fn decode(&self) -> Option<Header> {
         let bytes = self.0;
         let u32_at = |at| u32::from_le_bytes(field(bytes, at));

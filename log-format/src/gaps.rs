@@ -57,7 +57,11 @@ impl Gaps {
 
     /// The first seq from `seq` on that is not recorded as absent.
     #[must_use]
+    #[inline]
     pub fn skip(&self, mut seq: Seq) -> Seq {
+        if self.ranges.is_empty() {
+            return seq;
+        }
         while let Some(range) = self.covering(seq) {
             seq = range.last.next();
         }

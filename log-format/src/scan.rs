@@ -146,6 +146,25 @@ impl Scanner {
         }
     }
 
+    /// Passes the next frame where nothing about it is out of the ordinary: it is whole in the window and proven, it is an
+    /// event of an application, and its seq is due. `None` anywhere else, and then nothing has moved: [`Scanner::step`]
+    /// tells what is there. That is what nearly every frame is, so this is short enough to become part of the caller's loop.
+    #[inline]
+    pub fn step_plain(&mut self, window: &[u8]) -> Option<Header> {
+        let header = RawHeader::new(window)?.proven(&self.key, self.offset)?;
+        let stored = window.get(frame_layout::HEADER_LEN_BYTES..)?;
+        let padded_len = (header.payload_len as usize).next_multiple_of(FRAME_ALIGN_BYTES as usize);
+        let stored = stored.get(..padded_len)?.get(..header.payload_len as usize)?;
+        let is_due = header.kind >= Kind::FIRST_USER && self.expected == Some(header.seq);
+        if !is_due || crc32fast::hash(stored) != header.payload_crc {
+            return None;
+        }
+        self.expected = Some(self.gaps.skip(header.seq.next()));
+        self.offset += header.frame_len();
+        self.in_batch = header.flags.more;
+        Some(header)
+    }
+
     fn advance(&mut self, frame: &Frame<'_>) -> Result<(), Defect> {
         let header = &frame.header;
         let mut next = if header.kind.takes_seq() { header.seq.next() } else { header.seq };

@@ -61,6 +61,9 @@ impl Bench {
         let scratch = Scratch::make(&parent)?;
         let place = |name: &str| Arc::new(Disk::new(scratch.0.join(name))) as Arc<dyn Storage>;
         let options = BenchOptions { seconds: self.seconds, payload_len_bytes: self.size };
+        let shown =
+            if parent == Path::new(".") { "the working directory".into() } else { parent.display().to_string() };
+        context.output.note(format!("measuring in {shown} for about {} s", self.seconds).as_str());
         let report = bench(&place, options).map_err(|error| translate::engine(&parent, &error))?;
         drop(scratch);
         match context.output.format() {
@@ -142,6 +145,11 @@ fn print(report: &BenchReport, output: &mut Output) -> Result<(), Failure> {
     }
     output.lines(table.lines())?;
     let payload = human::byte_size(report.payload_len_bytes as u64);
-    output.note(format!("events of {payload}; medians of {} rounds; compare ratios, not runs", report.rounds).as_str());
+    let rounds = report.rounds;
+    output.note(
+        format!("events of {payload}, medians of {rounds} rounds; RATIO is the part of the limit that is reached")
+            .as_str(),
+    );
+    output.note("ratios compare between runs and machines, rates do not");
     Ok(())
 }

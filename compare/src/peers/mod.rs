@@ -18,6 +18,7 @@ mod wal_db;
 mod walrus;
 
 use crate::peer::Peer;
+use taffrail_compare_report::PeerFacts;
 
 /// Every peer, ours first. To add one: a module with a `Peer`, and a line here.
 pub fn all() -> Vec<&'static dyn Peer> {
@@ -48,6 +49,29 @@ pub fn is_ours(name: &str) -> bool {
     name == taffrail::SHARED.name() || name == taffrail::EXCLUSIVE.name()
 }
 
+/// Whether several processes may write one log of an engine at the same time, as its documentation has it.
+fn has_many_processes(name: &str) -> bool {
+    [taffrail::SHARED.name(), "sqlite-wal"].contains(&name)
+}
+
+/// What the report tells of each.
+pub fn facts() -> Vec<PeerFacts> {
+    let of = |peer: &'static dyn Peer| {
+        let meta = peer.meta();
+        PeerFacts {
+            name: peer.name().to_owned(),
+            version: meta.version.to_owned(),
+            is_ours: is_ours(peer.name()),
+            has_many_processes: has_many_processes(peer.name()),
+            buffered: meta.w1.to_owned(),
+            threads: meta.concurrency.to_owned(),
+            checksum: meta.checksum.to_owned(),
+            durable_by_default: meta.default_durability.to_owned(),
+        }
+    };
+    all().into_iter().map(of).collect()
+}
+
 pub fn by_name(name: &str) -> Option<&'static dyn Peer> {
     all().into_iter().find(|peer| peer.name() == name)
 }
@@ -64,5 +88,20 @@ pub fn list() {
             "| {name} | {version} | {} | {} | {} | {} |",
             meta.w1, meta.concurrency, meta.checksum, meta.default_durability
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taffrail_compare_report::{EXCEPTIONS, PROMISES};
+
+    #[test]
+    fn exceptions_name_peers_and_workloads_that_there_are() {
+        for exception in &EXCEPTIONS {
+            assert!(by_name(exception.peer).is_some(), "{}", exception.peer);
+            let is_promised = |workload: &&str| PROMISES.iter().any(|one| one.workload == *workload);
+            assert!(exception.workloads.iter().all(|workload| is_promised(&workload)));
+        }
     }
 }

@@ -73,6 +73,18 @@ impl Cursor {
         self
     }
 
+    /// Passes the next frame where it is in the window and nothing about it is out of the ordinary, as
+    /// [`Scanner::step_plain`] does. Gives its header, its offset and its header's CRC.
+    #[inline]
+    pub(crate) fn step_plain(&mut self) -> Option<(Header, u64, u32)> {
+        let offset = self.scanner.offset();
+        let start = usize::try_from(offset.checked_sub(self.window_at)?).ok()?;
+        let window = self.window[..self.filled].get(start..)?;
+        let header = self.scanner.step_plain(window)?;
+        let crc = window.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        Some((header, offset, crc))
+    }
+
     /// The next frame, or what stands in its place. Never [`Step::NeedBytes`].
     ///
     /// # Errors
@@ -167,7 +179,12 @@ impl Cursor {
         self.window.copy_within(start..self.filled, 0);
         self.filled -= start;
         self.window_at = offset;
-        self.fill(self.filled, wanted).map(|()| 0)
+        self.fill(self.filled, wanted)?;
+        if !self.reached_end {
+            // Somebody reads on in order: the disk gets the next piece while this one is looked at.
+            self.file.will_read(self.window_at + self.filled as u64, Self::WINDOW_LEN_BYTES as u64);
+        }
+        Ok(0)
     }
 
     fn fill(&mut self, from: usize, wanted: usize) -> Result<()> {

@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::log::listing::Listing;
 use crate::log::loss::{EventOrLoss, Loss};
-use crate::log::open_segment::{Found, OpenSegment, Seen};
+use crate::log::open_segment::{Found, OpenSegment};
 use crate::log::piece::SeqRange;
 use crate::log::query::Query;
 use crate::log::reader::Reader;
@@ -45,7 +45,8 @@ pub(crate) struct Forward {
 
 /// What was found next.
 enum Next {
-    Event(Seen),
+    /// [`Forward::record`] shows it.
+    Event,
     Loss(Box<Loss>),
 }
 
@@ -90,10 +91,10 @@ impl<'a> Events<'a> {
     #[allow(clippy::should_implement_trait, reason = "lends its item, which Iterator can not")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
         match &mut self.order {
-            Order::Forward(forward) => {
-                let seen = forward.find(self.reader, &self.query, &mut self.durable)?;
-                Ok(seen.and_then(|seen| forward.record(&seen)))
-            }
+            Order::Forward(forward) => match forward.find(self.reader, &self.query, &mut self.durable)? {
+                true => Ok(forward.record()),
+                false => Ok(None),
+            },
             Order::Backward(backward) => match backward.next(self.reader, &self.query, self.durable)? {
                 Some(EventOrLoss::Event(record)) => Ok(Some(record)),
                 Some(EventOrLoss::Loss(loss)) => Err(loss.error),
@@ -112,7 +113,7 @@ impl<'a> Events<'a> {
             Order::Forward(forward) => {
                 forward.go_past_damage();
                 match forward.find_next(self.reader, &self.query, &mut self.durable)? {
-                    Some(Next::Event(seen)) => Ok(forward.record(&seen).map(EventOrLoss::Event)),
+                    Some(Next::Event) => Ok(forward.record().map(EventOrLoss::Event)),
                     Some(Next::Loss(loss)) => Ok(Some(EventOrLoss::Loss(loss))),
                     None => Ok(None),
                 }
@@ -161,8 +162,9 @@ impl Forward {
     }
 
     /// The event that was found last.
-    pub(crate) fn record(&self, seen: &Seen) -> Option<Record<'_>> {
-        self.current.as_ref().map(|open| open.record(seen))
+    #[inline]
+    pub(crate) fn record(&self) -> Option<Record<'_>> {
+        self.current.as_ref()?.record()
     }
 
     /// Goes on where there was nothing for now, with a refreshed reader.
@@ -180,12 +182,12 @@ impl Forward {
         self.finished
     }
 
-    /// Reads on to the next wanted event; `None` where there is none for now.
-    pub(crate) fn find(&mut self, reader: &Reader, query: &Query, durable: &mut u64) -> Result<Option<Seen>> {
+    /// Reads on to the next wanted event; `false` where there is none for now.
+    pub(crate) fn find(&mut self, reader: &Reader, query: &Query, durable: &mut u64) -> Result<bool> {
         match self.find_next(reader, query, durable)? {
-            Some(Next::Event(seen)) => Ok(Some(seen)),
+            Some(Next::Event) => Ok(true),
             Some(Next::Loss(loss)) => Err(loss.error),
-            None => Ok(None),
+            None => Ok(false),
         }
     }
 
@@ -202,7 +204,7 @@ impl Forward {
             let found = open.find(query, *durable, is_newest)?;
             *durable = (*durable).max(open.durable);
             match found {
-                Found::Wanted(seen) => return Ok(Some(Next::Event(seen))),
+                Found::Wanted => return Ok(Some(Next::Event)),
                 Found::Lost(loss) => return Ok(Some(Next::Loss(loss))),
                 Found::Sealed => {
                     (self.expected, self.left) = (Some(open.expected()), Some(open.number()));
@@ -345,7 +347,9 @@ impl Backward {
         let block = Query { until, reverse: false, ..query.clone() };
         loop {
             match open.find(&block, durable, is_newest)? {
-                Found::Wanted(seen) => self.records.push(EventOrLoss::Event(open.record(&seen).into_owned())),
+                Found::Wanted => {
+                    self.records.extend(open.record().map(|record| EventOrLoss::Event(record.into_owned())));
+                }
                 Found::Lost(loss) => self.records.push(EventOrLoss::Loss(loss)),
                 Found::Sealed | Found::Over | Found::InFlight => return Ok(()),
             }

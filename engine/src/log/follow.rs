@@ -39,14 +39,14 @@ impl Follow {
     /// As reading.
     #[allow(clippy::should_implement_trait, reason = "lends its item, which Iterator can not")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
-        let mut seen = self.forward.find(&self.reader, &self.query, &mut self.durable)?;
-        if seen.is_none() {
+        let mut is_found = self.forward.find(&self.reader, &self.query, &mut self.durable)?;
+        if !is_found {
             self.reader.refresh()?;
             self.durable = self.durable.max(self.reader.durable());
             self.forward.go_on(&self.reader);
-            seen = self.forward.find(&self.reader, &self.query, &mut self.durable)?;
+            is_found = self.forward.find(&self.reader, &self.query, &mut self.durable)?;
         }
-        Ok(seen.and_then(|seen| self.forward.record(&seen)))
+        Ok(self.forward.record().filter(|_| is_found))
     }
 
     /// Whether the query's end has been reached: nothing will come any more.

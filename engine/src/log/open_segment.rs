@@ -19,7 +19,7 @@ use taffrail_log_format::{Frame, Step, apply_mask, layout};
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A wanted event, until the next call: [`OpenSegment::record`] shows it.
-    Wanted(Seen),
+    Wanted,
     /// The segment is complete; the next one begins with the seq that is due.
     Sealed,
     /// Nothing more is wanted, here or later.
@@ -37,6 +37,9 @@ pub(crate) struct OpenSegment {
     pub(crate) footer: Option<Footer>,
     footer_at: Option<u64>,
     cursor: Cursor,
+    /// The event that was found last. Kept here, and not handed from call to call, because copying it is a good part of
+    /// what reading a small event costs.
+    last: Option<Seen>,
     types: Vec<Arc<TypeEntry>>,
     time_max_ns: i64,
     /// The highest seq that a frame read so far tells to be durable.
@@ -59,6 +62,7 @@ impl OpenSegment {
         let header = &segment.header;
         let mut opened = OpenSegment {
             cursor: Cursor::new(&segment, layout::FIRST_FRAME, Some(header.first_seq)),
+            last: None,
             types: Vec::new(),
             time_max_ns: header.time_floor_ns,
             durable: header.first_seq.count_before(),
@@ -158,12 +162,15 @@ impl OpenSegment {
             if self.sealed {
                 return Ok(Found::Sealed);
             }
+            if self.find_plain(query, durable, is_newest) {
+                return Ok(Found::Wanted);
+            }
             if query.is_over(self.expected(), self.time_max_ns) {
                 return Ok(Found::Over);
             }
             match self.look(query, durable, is_newest)? {
                 Look::Pass => {}
-                Look::Wanted(seen) => return Ok(Found::Wanted(seen)),
+                Look::Wanted => return Ok(Found::Wanted),
                 Look::End => return Ok(Found::InFlight),
                 Look::Lost(loss) => {
                     let kind = loss.header.map(|header| header.kind);
@@ -174,6 +181,30 @@ impl OpenSegment {
                 }
             }
         }
+    }
+
+    /// Goes to the next wanted event, as long as nothing on the way is out of the ordinary and all of it is in the window.
+    /// `false` where what comes next takes a closer look; it has not been passed then.
+    fn find_plain(&mut self, query: &Query, durable: u64, is_newest: bool) -> bool {
+        loop {
+            let expected = self.expected();
+            let may_be_above = is_newest && (self.past_damage || expected.get() > durable.max(self.durable));
+            if self.ended || may_be_above || query.is_over(expected, self.time_max_ns) {
+                return false;
+            }
+            let Some((header, offset, header_crc)) = self.cursor.step_plain() else { return false };
+            self.durable = self.durable.max(header.durable());
+            self.time_max_ns = self.time_max_ns.max(header.time_ns);
+            if self.wants(query, &header) {
+                self.last = Some(Seen { header, offset, header_crc });
+                return true;
+            }
+        }
+    }
+
+    fn wants(&self, query: &Query, header: &Header) -> bool {
+        query.wants_header(header, self.time_max_ns)
+            && (query.types.is_none() || query.wants_kind(header.kind, self.entry(header.kind).map(Arc::as_ref)))
     }
 
     /// Places in the segment to start reading from, one for about every 64 KiB: from the footer, or by reading it all.
@@ -194,7 +225,7 @@ impl OpenSegment {
                 }
                 Look::Lost(_) if due => index.push(entry),
                 Look::Lost(_) => {}
-                Look::Pass | Look::Wanted(_) | Look::End => return Ok(index),
+                Look::Pass | Look::Wanted | Look::End => return Ok(index),
             }
         }
     }
@@ -232,9 +263,11 @@ impl OpenSegment {
             return Ok(Look::Pass);
         }
         self.time_max_ns = self.time_max_ns.max(header.time_ns);
-        let wanted = query.wants_header(&header, self.time_max_ns)
-            && (query.types.is_none() || query.wants_kind(header.kind, self.entry(header.kind).map(Arc::as_ref)));
-        Ok(if wanted { Look::Wanted(seen) } else { Look::Pass })
+        if !self.wants(query, &header) {
+            return Ok(Look::Pass);
+        }
+        self.last = Some(seen);
+        Ok(Look::Wanted)
     }
 
     /// Whether a frame above the durable head may be shown: only if its batch is there to the end.
@@ -257,14 +290,16 @@ impl OpenSegment {
     }
 
     /// The event that was found last.
-    pub(crate) fn record(&self, seen: &Seen) -> Record<'_> {
+    #[inline]
+    pub(crate) fn record(&self) -> Option<Record<'_>> {
+        let seen = self.last.as_ref()?;
         let header = &seen.header;
         let stored = self.cursor.bytes_at(seen.offset + layout::frame::HEADER_LEN_BYTES as u64, header.payload_len);
         let mut payload = Cow::Borrowed(stored);
         if header.mask != 0 {
             apply_mask(self.segment.header.log_id, header.seq, header.mask, payload.to_mut());
         }
-        Record {
+        Some(Record {
             seq: header.seq,
             run: header.run,
             revision: header.revision,
@@ -280,7 +315,7 @@ impl OpenSegment {
             offset: seen.offset,
             frame_len: header.frame_len(),
             header_crc: seen.header_crc,
-        }
+        })
     }
 
     fn register(&mut self, change: Change) {
@@ -376,7 +411,7 @@ impl OpenSegment {
 
 enum Look {
     Pass,
-    Wanted(Seen),
+    Wanted,
     End,
     Lost(Box<Loss>),
 }
@@ -407,7 +442,7 @@ fn change_of(frame: &Frame<'_>) -> Option<Box<Change>> {
 
 /// What is kept of a frame that was looked at.
 #[derive(Debug)]
-pub(crate) struct Seen {
+struct Seen {
     header: Header,
     offset: u64,
     header_crc: u32,

@@ -409,8 +409,8 @@ impl Reader {
             }
             segment.past_damage = true;
             loop {
-                let seen = match segment.find(&Query::all(), self.durable, is_newest)? {
-                    Found::Wanted(seen) => seen,
+                match segment.find(&Query::all(), self.durable, is_newest)? {
+                    Found::Wanted => {}
                     Found::Lost(loss) => {
                         // Whose it was, its header tells; it is not there.
                         if let Some((header, run)) = loss.header.and_then(|header| Some((header, header.run?))) {
@@ -419,8 +419,8 @@ impl Reader {
                         continue;
                     }
                     Found::Sealed | Found::Over | Found::InFlight => break,
-                };
-                let record = segment.record(&seen);
+                }
+                let Some(record) = segment.record() else { continue };
                 let Some(run) = record.run else { continue };
                 let opened = (record.kind == Kind::RUN_OPENED).then(|| RunOpened::decode(&record.payload).ok());
                 let name = opened.flatten().map(|opened| opened.name);

@@ -140,8 +140,8 @@ impl Reader {
         let Some(start) = index.last() else { return Err(none(position, "no event begins there")) };
         open.start_at(start.offset, start.seq, start.time_floor_ns)?;
         let mut last = start.seq;
-        while let crate::log::open_segment::Found::Wanted(seen) = open.find(&Query::all(), self.durable(), is_newest)? {
-            let record = open.record(&seen);
+        while let crate::log::open_segment::Found::Wanted = open.find(&Query::all(), self.durable(), is_newest)? {
+            let Some(record) = open.record() else { break };
             if record.offset > offset {
                 break;
             }

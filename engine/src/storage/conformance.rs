@@ -286,6 +286,19 @@ fn syncs_and_advice_leave_the_bytes_as_they_are() {
 }
 
 #[test]
+fn space_that_is_set_aside_reads_as_zeros_and_is_part_of_the_file() {
+    over_all("allocate", |storage| {
+        let file = create(storage, "a", &[7; 5_000]);
+        file.allocate(5_000, 200_001).unwrap();
+        assert_eq!(file.len_bytes().unwrap(), 200_001);
+        write_all_at(&*file, 100_000, &[8; 10]).unwrap();
+        let bytes = bytes_of(storage, "a");
+        let set = |range: std::ops::Range<usize>, value: u8| bytes[range].iter().all(|byte| *byte == value);
+        assert!(set(0..5_000, 7) && set(5_000..100_000, 0) && set(100_000..100_010, 8) && set(100_010..200_001, 0));
+    });
+}
+
+#[test]
 fn clocks_move_on_and_ids_are_what_they_say() {
     over_all("clock", |storage| {
         let (before_ns, wall_before_ns) = (storage.monotonic_ns(), storage.now_ns());

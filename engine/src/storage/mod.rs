@@ -244,6 +244,15 @@ pub trait StorageFile: Debug + Send + Sync {
     /// Starts writing a range to the medium without waiting for it. Advice only; says nothing about durability.
     fn start_writeback(&self, offset: u64, len_bytes: u64);
 
+    /// Sets space aside from the present end of the file, at `from`, up to `until`: what is there reads as zeros, and writing
+    /// over it finds room. Where it fails, some of it may have been set aside.
+    ///
+    /// Zeros are written, unless the platform can do without (`fallocate`). A sync of what is written over space that was only
+    /// set aside costs more than one over written zeros, so this is for files that are not synced after each write.
+    fn allocate(&self, from: u64, until: u64) -> io::Result<()> {
+        write_zeros(self, from, until)
+    }
+
     /// Takes the exclusive advisory lock of this file, without waiting; `Ok(false)` where somebody else has it.
     /// The kernel frees it when the file is closed or its process dies.
     fn try_lock(&self) -> io::Result<bool>;
@@ -271,7 +280,7 @@ pub fn read_full_at(file: &dyn StorageFile, offset: u64, buffer: &mut [u8]) -> i
 ///
 /// # Errors
 /// The first real error; how much reached the file by then is unknown to the caller.
-pub fn write_all_at(file: &dyn StorageFile, offset: u64, bytes: &[u8]) -> io::Result<()> {
+pub fn write_all_at<F: StorageFile + ?Sized>(file: &F, offset: u64, bytes: &[u8]) -> io::Result<()> {
     let mut written = 0;
     while written < bytes.len() {
         match file.write_at(offset + written as u64, &bytes[written..]) {
@@ -280,6 +289,21 @@ pub fn write_all_at(file: &dyn StorageFile, offset: u64, bytes: &[u8]) -> io::Re
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Writes zeros from an offset up to another one.
+///
+/// # Errors
+/// As [`write_all_at`].
+pub fn write_zeros<F: StorageFile + ?Sized>(file: &F, from: u64, until: u64) -> io::Result<()> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut at = from;
+    while at < until {
+        let len = usize::try_from(until - at).unwrap_or(usize::MAX).min(ZEROS.len());
+        write_all_at(file, at, &ZEROS[..len])?;
+        at += len as u64;
     }
     Ok(())
 }

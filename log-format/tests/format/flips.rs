@@ -20,6 +20,9 @@ fn read(image: &Image, file: &[u8]) -> (Vec<Good>, Vec<Bad>) {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     loop {
         let at = usize::try_from(scanner.offset()).expect("small");
+        let mut plain = scanner.clone();
+        let passed = plain.step_plain(&file[at..]);
+        check_plain(&scanner, &plain, passed, &file[at..]);
         match scanner.step(&file[at..], true) {
             Step::Frame(frame) => {
                 good.push((frame.offset, frame.header, frame.padding.iter().filter(|byte| **byte != 0).count()));
@@ -37,6 +40,21 @@ fn read(image: &Image, file: &[u8]) -> (Vec<Good>, Vec<Bad>) {
             other => panic!("{other:?} in a whole file"),
         }
     }
+}
+
+/// The short way passes just what the long one does, or leaves it to that.
+fn check_plain(before: &Scanner, plain: &Scanner, passed: Option<Header>, window: &[u8]) {
+    let mut long = before.clone();
+    let (frame, is_due) = match long.step(window, true) {
+        Step::Frame(frame) => (Some(frame.header), before.expected() == Some(frame.header.seq)),
+        _ => (None, false),
+    };
+    assert_eq!(passed, frame.filter(|header| is_due && !header.kind.is_reserved()));
+    let known = |scanner: &Scanner| (scanner.offset(), scanner.expected(), scanner.in_batch());
+    assert_eq!(known(plain), known(if passed.is_some() { &long } else { before }));
+    let mut short = before.clone();
+    let whole = frame.map_or(window.len(), |header| usize::try_from(header.frame_len()).expect("small"));
+    assert_eq!(short.step_plain(&window[..whole.min(window.len()).saturating_sub(1)]), None, "not whole in the window");
 }
 
 fn check_bit(image: &Image, whole: &[Good], file: &[u8], bit: usize) -> &'static str {

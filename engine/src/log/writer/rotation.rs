@@ -1,11 +1,12 @@
-//! Room for what is appended: zeros ahead, and the next segment.
+//! Room for what is appended: space ahead, and the next segment.
 
 use super::Writer;
 use super::planned::Planned;
 use crate::Kind;
 use crate::error::{Error, Result};
+use crate::log::options::SyncPolicy;
 use crate::log::{create, paths};
-use crate::storage::write_all_at;
+use crate::storage::write_zeros;
 use taffrail_log_format::layout;
 use taffrail_log_format::sabotage::{self, Sabotage};
 
@@ -43,14 +44,17 @@ impl Writer {
     }
 
     fn extend(&mut self, end: u64) -> Result<()> {
-        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-        while self.allocated < end {
-            let len = usize::try_from(end - self.allocated).unwrap_or(usize::MAX).min(ZEROS.len());
-            write_all_at(&*self.head.segment.file, self.allocated, &ZEROS[..len]).map_err(|error| {
-                Error::io("cannot extend the newest segment", error).segment(self.head.position.segment)
-            })?;
-            self.allocated += len as u64;
-        }
+        let file = &*self.head.segment.file;
+        // Zeros that are written make the sync of every append cheap. Where no sync follows each append, each of them would be
+        // written twice for nothing.
+        let extended = match self.options.sync {
+            SyncPolicy::Always => write_zeros(file, self.allocated, end),
+            SyncPolicy::Interval(_) | SyncPolicy::Never => file.allocate(self.allocated, end),
+        };
+        extended.map_err(|error| {
+            Error::io("cannot extend the newest segment", error).segment(self.head.position.segment)
+        })?;
+        self.allocated = end;
         Ok(())
     }
 

@@ -89,6 +89,16 @@ impl StorageFile for DiskFile {
         let _no_such_advice = (offset, len_bytes);
     }
 
+    #[cfg(target_os = "linux")]
+    fn allocate(&self, from: u64, until: u64) -> io::Result<()> {
+        use rustix::io::Errno;
+        let len = until.saturating_sub(from);
+        match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), from, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => crate::storage::write_zeros(self, from, until),
+            other => Ok(other?),
+        }
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         match self.file.try_lock() {
             Ok(()) => Ok(true),

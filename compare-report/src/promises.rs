@@ -4,19 +4,26 @@
 //! looked at. Who does not keep it stays in the tables, with the reason, and out of the judgement.
 
 /// A peer that is left out of the judgement of some workloads.
+#[derive(Clone, Copy, Debug)]
 pub struct Exception {
+    /// Its name.
     pub peer: &'static str,
+    /// `W1` to `W6`.
     pub workloads: &'static [&'static str],
     /// What it does not do.
     pub reason: &'static str,
 }
 
 /// What a workload's figure stands for.
+#[derive(Clone, Copy, Debug)]
 pub struct Promise {
+    /// `W1` to `W6`.
     pub workload: &'static str,
+    /// In words.
     pub promise: &'static str,
 }
 
+/// What every workload's figure stands for.
 pub const PROMISES: [Promise; 6] = [
     Promise { workload: "W1", promise: "every event is durable when the last sync returns" },
     Promise { workload: "W2", promise: "every event is durable when its append returns" },
@@ -26,6 +33,7 @@ pub const PROMISES: [Promise; 6] = [
     Promise { workload: "W6", promise: "an event is found by its number, and its checksum is verified" },
 ];
 
+/// Who does not keep a promise.
 pub const EXCEPTIONS: [Exception; 10] = [
     Exception {
         peer: "floor",
@@ -56,6 +64,7 @@ pub const EXCEPTIONS: [Exception; 10] = [
 ];
 
 /// Why a peer is not judged against in a workload; `None` where it is.
+#[must_use]
 pub fn exception(peer: &str, workload: &str) -> Option<&'static str> {
     let found = EXCEPTIONS.iter().find(|one| one.peer == peer && one.workloads.contains(&workload));
     found.map(|exception| exception.reason)
