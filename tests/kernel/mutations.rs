@@ -381,20 +381,33 @@ fn drop_snap(store: &Path, _: &Path) -> Vec<String> {
     planned(store, &["snap", "drop", &file])
 }
 
-/// Snapshots are hints: whatever became of them, states are as they were.
+/// What `run list` says of the runs, and apart from it the revisions.
+fn states(store: &Path) -> Result<(Vec<Value>, Vec<u64>), String> {
+    let listed = run(store, &["run", "list", "--json"], "");
+    if listed.exit != Some(0) {
+        return Err(format!("states can not be read: {listed:?}"));
+    }
+    let mut list: Value = serde_json::from_str(&listed.data).map_err(|error| error.to_string())?;
+    let runs = list["runs"].as_array_mut().ok_or("a list of runs")?;
+    let take = |run: &mut Value| run.as_object_mut().and_then(|run| run.remove("revision")?.as_u64());
+    let revisions =
+        runs.iter_mut().map(|run| take(run).ok_or(format!("no revision: {run}"))).collect::<Result<_, _>>()?;
+    Ok((std::mem::take(runs), revisions))
+}
+
+/// Snapshots are hints: whatever became of them, states are as they were. That there is one is an event of its run, the checkpoint,
+/// so a revision may have grown; what the run is has not.
 fn judge_snap(case: &Case<'_>) -> Result<(), String> {
     oracle::is_sound(case.store)?;
     oracle::keeps(case.store, case.before)?;
-    let state = |store: &Path| run(store, &["run", "list", "--json"], "");
-    let folded = state(case.store);
-    if folded.exit != Some(0) {
-        return Err(format!("states can not be read: {folded:?}"));
-    }
-    if folded.data != state(&case.beside.join("store")).data {
-        return Err("states differ from what they were".to_owned());
+    let (before, revisions) = states(&case.beside.join("store"))?;
+    let (folded, behind) = states(case.store)?;
+    let grown = |(old, new): (&u64, &u64)| new == old || *new == old + 1;
+    if folded != before || !revisions.iter().zip(&behind).all(grown) {
+        return Err(format!("states differ from what they were: {revisions:?} {before:?}, now {behind:?} {folded:?}"));
     }
     again(case, &snap(case.store, case.beside))?;
-    if state(case.store).data != folded.data {
+    if states(case.store)?.0 != folded {
         return Err("states differ behind a snapshot".to_owned());
     }
     oracle::goes_on(case.store)
