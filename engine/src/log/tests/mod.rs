@@ -32,3 +32,4 @@ mod small;
 mod state_machine;
 mod surgery;
 mod tails;
+mod years;
