@@ -74,6 +74,8 @@ struct Given {
     /// Numbers of the events, as they came; `None` for one that was never written.
     events: Vec<Option<usize>>,
     error: Option<String>,
+    /// Events whose loss a repair before the reading told of.
+    told: usize,
 }
 
 /// Opens a log, reads all of it, and tells the parent: the child's part.
@@ -81,9 +83,7 @@ pub fn child(arguments: &Arguments) -> Result<()> {
     let name = arguments.needed("peer")?;
     let peer = peer_of(name)?;
     let directory = PathBuf::from(arguments.needed("dir")?);
-    if name == REPAIRED {
-        repair(&directory)?;
-    }
+    let told = if name == REPAIRED { repair(&directory)? } else { 0 };
     let known: BTreeMap<Vec<u8>, usize> = (0..EVENTS).map(|number| (payload(number), number)).collect();
     let mut events: Vec<Value> = Vec::new();
     let result = peer.open(&directory, Mode::Read).and_then(|mut log| {
@@ -97,7 +97,8 @@ pub fn child(arguments: &Arguments) -> Result<()> {
         std::mem::forget(log);
         result
     });
-    println!("\n@@{}", json!({"events": events, "error": result.err().map(|error| format!("{error:#}"))}));
+    let error = result.err().map(|error| format!("{error:#}"));
+    println!("\n@@{}", json!({"events": events, "error": error, "told": told}));
     leave()
 }
 
@@ -106,11 +107,11 @@ fn peer_of(name: &str) -> Result<&'static dyn Peer> {
     peers::by_name(name).with_context(|| format!("there is no peer {name:?}"))
 }
 
-/// `log repair --mode salvage`, with whatever loss it tells of. The others have nothing like it.
-fn repair(directory: &Path) -> Result<()> {
+/// `log repair --mode salvage`, with whatever loss it tells of: of how many events. The others have nothing like it.
+fn repair(directory: &Path) -> Result<u64> {
     let storage: Arc<dyn Storage> = Arc::new(Disk::new(directory.join("store")));
     if verify(&*storage, &VerifyOptions::default(), &mut |_, _| {})?.severity != Severity::Damaged {
-        return Ok(());
+        return Ok(0);
     }
     let plan = RepairPlan::make(&*storage, RepairMode::Salvage)?;
     plan.apply(
@@ -123,7 +124,7 @@ fn repair(directory: &Path) -> Result<()> {
             lock_timeout_ms: 1000,
         },
     )?;
-    Ok(())
+    Ok(plan.lost)
 }
 
 /// The same damage to each peer: prints a table.
@@ -273,6 +274,7 @@ fn count(tally: &mut Tally, given: Option<&Given>) {
         (true, ..) => tally.wrong += 1,
         (_, 0, _) => tally.whole += 1,
         (_, _, Some(_)) => tally.told += 1,
+        (_, _, None) if lost <= given.told => tally.told += 1,
         (_, _, None) => tally.silent += 1,
     }
 }
@@ -305,5 +307,6 @@ fn look(name: &str, directory: &Path) -> Result<Option<Given>> {
     let found: Value = serde_json::from_str(line)?;
     let number = |event: &Value| event.as_u64().and_then(|number| usize::try_from(number).ok());
     let events = found["events"].as_array().context("a list")?.iter().map(number).collect();
-    Ok(Some(Given { events, error: found["error"].as_str().map(str::to_owned) }))
+    let told = number(&found["told"]).context("a number")?;
+    Ok(Some(Given { events, error: found["error"].as_str().map(str::to_owned), told }))
 }
