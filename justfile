@@ -37,8 +37,8 @@ interleavings *ARGS:
     .ci/interleavings {{ARGS}}
 
 # Changes of the code that no test notices; needs cargo-mutants. `just mutants 1/8` tries an eighth of them.
-mutants SHARD="0/1":
-    .ci/mutants {{SHARD}}
+mutants *ARGS:
+    .ci/mutants {{ARGS}}
 
 # The tests of log-format under miri; needs a nightly compiler with miri.
 miri *ARGS:
