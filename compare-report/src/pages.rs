@@ -61,9 +61,6 @@ fn read(root: &Path) -> Result<Report, String> {
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// What stands in the pages as long as nothing is published.
-const NOTHING: &str = "Not measured on this engine yet.\n";
-
 fn pages(report: &Report) -> [(&'static str, String); 2] {
     [("README.md", summary(report)), ("docs/performance.md", full(report))]
 }
@@ -133,6 +130,9 @@ fn full(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // What stands in the pages as long as nothing is published.
+    const NOTHING: &str = "Not measured on this engine yet.\n";
 
     fn root() -> &'static Path {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

@@ -152,9 +152,8 @@ impl Scanner {
     #[inline]
     pub fn step_plain(&mut self, window: &[u8]) -> Option<Header> {
         let header = RawHeader::new(window)?.proven(&self.key, self.offset)?;
-        let stored = window.get(frame_layout::HEADER_LEN_BYTES..)?;
-        let padded_len = (header.payload_len as usize).next_multiple_of(FRAME_ALIGN_BYTES as usize);
-        let stored = stored.get(..padded_len)?.get(..header.payload_len as usize)?;
+        let frame = window.get(..usize::try_from(header.frame_len()).ok()?)?;
+        let stored = frame.get(frame_layout::HEADER_LEN_BYTES..)?.get(..header.payload_len as usize)?;
         let is_due = header.kind >= Kind::FIRST_USER && self.expected == Some(header.seq);
         if !is_due || crc32fast::hash(stored) != header.payload_crc {
             return None;
