@@ -1,4 +1,4 @@
-//! The `console` blocks of the README are run, and answer what stands there.
+//! The `console` blocks of the README are run, and answer what stands there; its Rust is that of an example, which is run.
 
 use crate::console::{Page, Place};
 
@@ -11,4 +11,15 @@ fn the_readme_says_what_the_commands_answer() {
     assert_eq!(of_cargo, 1, "the README begins with the demo");
     readme.check(&examples, &mut Place::new("readme"));
     readme.write();
+}
+
+#[test]
+fn the_rust_of_the_readme_stands_in_an_example() {
+    let readme = Page::read("README.md");
+    let example = Page::read("engine/examples/nightly.rs");
+    let begin = readme.lines().iter().position(|line| line == "```rust").expect("the README shows how to embed it");
+    let shown: Vec<&String> = readme.lines()[begin + 1..].iter().take_while(|line| *line != "```").collect();
+    assert!(shown.len() >= 5, "{shown:?}");
+    let stands = example.lines().windows(shown.len()).any(|window| window.iter().eq(shown.iter().copied()));
+    assert!(stands, "engine/examples/nightly.rs has no lines {shown:#?}");
 }
