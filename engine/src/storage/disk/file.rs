@@ -93,7 +93,8 @@ impl StorageFile for DiskFile {
     fn allocate(&self, from: u64, until: u64) -> io::Result<()> {
         use rustix::io::Errno;
         let len = until.saturating_sub(from);
-        match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), from, len) {
+        let flags = rustix::fs::FallocateFlags::empty();
+        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&self.file, flags, from, len)) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => crate::storage::write_zeros(self, from, until),
             other => Ok(other?),
         }
