@@ -22,7 +22,11 @@ pub(crate) struct Arguments {
     /// Run everything at the long sizes: hours.
     #[arg(long)]
     pub(crate) soak: bool,
-    /// Write what was found into docs/lab.json, README.md and docs/lab.md. Checks that did not run now stay as they were.
+    /// Run only the checks of which nothing is published yet.
+    #[arg(long)]
+    pub(crate) unpublished: bool,
+    /// Write what was found into docs/lab.json, README.md and docs/lab.md, as soon as a check is done. Checks that did not run now
+    /// stay as they were.
     #[arg(long)]
     pub(crate) publish: bool,
     /// Write README.md and docs/lab.md again from docs/lab.json, and run nothing.

@@ -63,8 +63,12 @@ fn act(arguments: &Arguments) -> Result<bool, Trouble> {
     if arguments.prove {
         return sabotage::prove(&root, &registry, arguments.lab_level());
     }
-    let chosen = registry.chosen(&arguments.only, arguments.lab_level())?;
-    let report = examine(&root, &chosen, arguments)?;
+    let mut chosen = registry.chosen(&arguments.only, arguments.lab_level())?;
+    if arguments.unpublished {
+        let published = Report::read(&root)?.checks;
+        chosen.retain(|check| published.iter().all(|old| old.name != check.name));
+    }
+    let report = examine(&root, &registry, &chosen, arguments)?;
     if arguments.json {
         println!("{}", report.to_json());
     } else {
@@ -73,14 +77,11 @@ fn act(arguments: &Arguments) -> Result<bool, Trouble> {
     for check in report.checks.iter().filter(|check| check.skipped.is_some()) {
         eprintln!("!!! SKIPPED {}: {}", check.name, check.skipped.as_deref().unwrap_or_default());
     }
-    if arguments.publish {
-        publish::merge(&root, &registry, report.clone())?;
-    }
     Ok(report.totals.failures == 0)
 }
 
-/// Runs checks one behind the other, and tells of each as soon as it is done.
-fn examine(root: &Path, chosen: &[&Check], arguments: &Arguments) -> Result<Report, Trouble> {
+/// Runs checks one behind the other, and tells of each, and publishes it, as soon as it is done: a long run may be stopped.
+fn examine(root: &Path, registry: &Registry, chosen: &[&Check], arguments: &Arguments) -> Result<Report, Trouble> {
     let binaries = binaries::build(root, chosen)?;
     let tell = |line: &str| if arguments.json { eprint!("{line}") } else { print!("{line}") };
     tell(&table::head());
@@ -88,6 +89,9 @@ fn examine(root: &Path, chosen: &[&Check], arguments: &Arguments) -> Result<Repo
     for check in chosen {
         let entry = running::run(root, &binaries, check, arguments.lab_level(), None)?;
         tell(&table::row(&entry));
+        if arguments.publish && entry.failures() == 0 {
+            publish::merge(root, registry, report.alone(entry.clone()))?;
+        }
         report.add(entry);
     }
     Ok(report)

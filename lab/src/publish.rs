@@ -33,7 +33,7 @@ pub(crate) fn merge(root: &Path, registry: &Registry, mut report: Report) -> Res
     let path = root.join("docs/lab.json");
     let text = report.to_json() + "\n";
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    write(root, &report)
+    write(root, registry, &report)
 }
 
 /// Writes the pages again; what a check shows is taken from the registry.
@@ -46,12 +46,12 @@ pub(crate) fn render(root: &Path, registry: &Registry) -> Result<(), Trouble> {
     }
     let path = root.join("docs/lab.json");
     std::fs::write(&path, report.to_json() + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
-    write(root, &report)
+    write(root, registry, &report)
 }
 
 /// Writes the tables of the pages.
-fn write(root: &Path, report: &Report) -> Result<(), Trouble> {
-    for (page, text) in [("README.md", short(report)), ("docs/lab.md", full(report))] {
+fn write(root: &Path, registry: &Registry, report: &Report) -> Result<(), Trouble> {
+    for (page, text) in [("README.md", short(report)), ("docs/lab.md", full(registry, report))] {
         let path = root.join(page);
         let trouble = |error: std::io::Error| format!("{}: {error}", path.display());
         let old = std::fs::read_to_string(&path).map_err(trouble)?;
@@ -84,7 +84,7 @@ fn short(report: &Report) -> String {
 }
 
 /// For `docs/lab.md`: with promises, figures, and what they were made on.
-fn full(report: &Report) -> String {
+fn full(registry: &Registry, report: &Report) -> String {
     if report.checks.is_empty() {
         return String::new();
     }
@@ -117,6 +117,13 @@ fn full(report: &Report) -> String {
             check.command
         );
     }
+    let is_published = |name: &String| report.checks.iter().any(|check| check.name == *name);
+    let all = registry.checks.iter().flat_map(|check| std::iter::once(&check.name).chain(check.also.keys()));
+    let missing: Vec<String> = all.filter(|name| !is_published(name)).map(|name| format!("`{name}`")).collect();
+    if !missing.is_empty() {
+        let _infallible =
+            writeln!(text, "\nOf {} checks nothing is published yet: {}.", missing.len(), missing.join(", "));
+    }
     text
 }
 
@@ -143,7 +150,8 @@ mod tests {
         assert_eq!(report.schema, Report::SCHEMA);
         assert_eq!(report.totals, Totals::of(&report.checks), "docs/lab.json was edited");
         assert_eq!(report.totals.failures, 0, "failures are fixed, not published");
-        for (page, text) in [("README.md", short(&report)), ("docs/lab.md", full(&report))] {
+        let registry = Registry::read(&root).unwrap();
+        for (page, text) in [("README.md", short(&report)), ("docs/lab.md", full(&registry, &report))] {
             let old = std::fs::read_to_string(root.join(page)).unwrap();
             let new = replaced(&old, &text).unwrap_or_else(|| panic!("{page} has no place for the figures"));
             assert!(old == new, "{page} differs from docs/lab.json: cargo run -p taffrail-lab -- --render");

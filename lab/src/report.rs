@@ -125,6 +125,13 @@ impl Report {
         }
     }
 
+    /// A report of one check of this run.
+    pub(crate) fn alone(&self, entry: Entry) -> Report {
+        let mut report = Report { checks: Vec::new(), ..self.clone() };
+        report.add(entry);
+        report
+    }
+
     /// The published report.
     pub(crate) fn read(root: &Path) -> Result<Report, Trouble> {
         let path = root.join("docs/lab.json");

@@ -81,25 +81,34 @@ pub(crate) fn list(root: &Path, arguments: &[String]) -> Result<Vec<Mutant>, Str
 }
 
 #[cfg(test)]
+impl Mutant {
+    /// A change of the one place in a text where `old` is.
+    pub(crate) fn of(text: &str, old: &str, genre: Genre, replacement: &str) -> Mutant {
+        let start = text.find(old).unwrap();
+        let place = |offset: usize| {
+            let before = &text[..offset];
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            Place { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+        };
+        let span = Span { start: place(start), end: place(start + old.len()) };
+        let name = format!("a.rs:{}:{}: replace {old} in f", span.start.line, span.start.column);
+        Mutant { name, file: "a.rs".to_owned(), genre, replacement: replacement.to_owned(), span }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    fn mutant(name: &str, start: (usize, usize), end: (usize, usize)) -> Mutant {
-        let place = |(line, column)| Place { line, column };
-        Mutant {
-            name: name.to_owned(),
-            file: "a.rs".to_owned(),
-            genre: Genre::BinaryOperator,
-            replacement: "-".to_owned(),
-            span: Span { start: place(start), end: place(end) },
-        }
-    }
-
     #[test]
     fn places_count_characters_and_names_lose_them() {
-        let mutant = mutant("a.rs:2:8: replace + with - in f::g", (2, 8), (2, 9));
-        assert_eq!(mutant.applied("one\n\"äöü\", + x\n").unwrap(), "one\n\"äöü\", - x\n");
-        assert_eq!(mutant.what(), "a.rs: replace + with - in f::g");
+        let text = "one\n\"äöü\", + x\n";
+        let mutant = Mutant::of(text, "+", Genre::BinaryOperator, "-");
+        assert_eq!(mutant.applied(text).unwrap(), "one\n\"äöü\", - x\n");
+        assert_eq!(
+            (mutant.name.as_str(), mutant.what().as_str()),
+            ("a.rs:2:8: replace + in f", "a.rs: replace + in f")
+        );
         assert!(mutant.applied("one").is_none());
     }
 }

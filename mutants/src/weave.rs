@@ -241,3 +241,66 @@ fn marks(woven: &str) -> Vec<(Number, Range<usize>)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "const LEN: usize = 1 << 3;\nfn f(a: usize, b: usize) -> usize {\n    match a {\n        0 if b == 1 => \
+                          7,\n        2 => !b,\n        _ => a + b * 2,\n    }\n}\n";
+
+    fn woven(changes: &[Mutant]) -> Woven {
+        let numbered: Vec<(Number, &Mutant)> = changes.iter().enumerate().collect();
+        weave(SOURCE, &numbered).unwrap()
+    }
+
+    #[test]
+    fn every_change_stands_behind_its_switch_and_what_was_there_stays() {
+        let changes = [
+            Mutant::of(SOURCE, "+", Genre::BinaryOperator, "-"),
+            Mutant::of(SOURCE, "*", Genre::BinaryOperator, "/"),
+            Mutant::of(SOURCE, "!", Genre::UnaryOperator, ""),
+            Mutant::of(SOURCE, "b == 1", Genre::MatchArmGuard, "true"),
+            Mutant::of(SOURCE, "2 => !b", Genre::MatchArm, ""),
+            Mutant::of(SOURCE, "match", Genre::FnValue, "1"),
+            Mutant::of(SOURCE, "<<", Genre::BinaryOperator, ">>"),
+        ];
+        let woven = woven(&changes);
+        assert_eq!(woven.left, [6], "a constant asks no switch");
+        for (number, what) in [(0, "a - b * 2"), (1, "b / 2"), (2, "b"), (3, "true")] {
+            assert!(woven.text.contains(&format!("if crate::mutant::is({number}) {{ {what} }}")), "{}", woven.text);
+        }
+        assert!(woven.text.contains("!crate::mutant::is(4)") && woven.text.contains("is(5) { return 1; }"));
+        syn::parse_file(&woven.text).unwrap();
+        // What is not a change is what there was.
+        assert!(woven.text.starts_with("const LEN: usize = 1 << 3;\nfn f(a: usize, b: usize) -> usize {\n"));
+        assert_eq!(weave(SOURCE, &[]).unwrap().text, SOURCE);
+    }
+
+    #[test]
+    fn an_error_is_blamed_on_the_change_that_it_is_in() {
+        let changes =
+            [Mutant::of(SOURCE, "+", Genre::BinaryOperator, "-"), Mutant::of(SOURCE, "*", Genre::BinaryOperator, "/")];
+        let text = woven(&changes).text;
+        let at = |what: &str| text.find(what).unwrap();
+        assert_eq!(blamed(&text, &(at("a - b")..at("a - b") + 5)), [0]);
+        assert_eq!(blamed(&text, &(at("b / 2")..at("b / 2") + 5)), [1]);
+        let first = at("const");
+        assert!(blamed(&text, &(first..first + 5)).is_empty());
+        assert_eq!(blamed(&text, &(0..text.len())).len(), 2, "all that lie in it");
+    }
+
+    #[test]
+    fn a_condition_with_let_is_left_alone() {
+        let source = "fn f(a: Option<u8>) -> bool { if let Some(b) = a && b == 1 { true } else { false } }";
+        let changes = [
+            Mutant::of(source, "&&", Genre::BinaryOperator, "||"),
+            Mutant::of(source, "==", Genre::BinaryOperator, "!="),
+        ];
+        let numbered: Vec<(Number, &Mutant)> = changes.iter().enumerate().collect();
+        let woven = weave(source, &numbered).unwrap();
+        assert_eq!(woven.left, [0]);
+        assert!(woven.text.contains("{ b != 1 }"));
+        syn::parse_file(&woven.text).unwrap();
+    }
+}
