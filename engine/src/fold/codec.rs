@@ -3,26 +3,18 @@
 //! Everything is the bincode 2 `standard()` wire format: little-endian, variable-length integers, no field names. Encoding a
 //! value twice gives the same bytes, so these bytes are also the canonical form of a state, whose BLAKE3 is its digest.
 //!
-//! Decoding is guarded: bytes are borrowed and never allocated for by an unchecked length, everything must be consumed,
-//! nesting and the number of elements that take no bytes are bounded ([`Budget`]).
+//! bincode writes. What it has written is read by a [`Decoder`] of this crate's own, which is guarded and faster: bytes are
+//! borrowed and never allocated for by an unchecked length, everything must be consumed, nesting and the number of elements
+//! that take no bytes are bounded. Tests hold the two against each other, and against a third implementation.
 
 use crate::error::{Error, Result};
-use crate::fold::guard::{Budget, Guard};
+use crate::fold::decoder::Decoder;
 use crate::{ErrorKind, TypeEntry};
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use bincode::error::DecodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::marker::PhantomData;
 
 /// Longest state, in bytes of its canonical encoding.
 pub(crate) const MAX_STATE_LEN_BYTES: usize = 256 << 20;
-/// bincode claims the size in memory of every integer, however short it is on disk: at most 16 for 1.
-const CLAIM_FACTOR: usize = 16;
-const EVENT_CLAIM_BYTES: usize = CLAIM_FACTOR << 24;
-const STATE_CLAIM_BYTES: usize = u32::MAX as usize;
-
-type Limited<const CLAIM_BYTES: usize> = Configuration<LittleEndian, Varint, Limit<CLAIM_BYTES>>;
 
 /// Appends a value's bytes to a buffer.
 ///
@@ -51,7 +43,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
 /// # Errors
 /// What is wrong with the bytes.
 pub(crate) fn decode_event<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, String> {
-    decode::<T, EVENT_CLAIM_BYTES>(bytes)
+    decode(bytes)
 }
 
 /// Decodes a state. All bytes must be used.
@@ -62,24 +54,25 @@ pub(crate) fn decode_state<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Re
     if bytes.len() > MAX_STATE_LEN_BYTES {
         return Err(format!("{} bytes; a state has at most {MAX_STATE_LEN_BYTES}", bytes.len()));
     }
-    decode::<T, STATE_CLAIM_BYTES>(bytes)
+    decode(bytes)
 }
 
-fn decode<T: DeserializeOwned, const CLAIM_BYTES: usize>(bytes: &[u8]) -> std::result::Result<T, String> {
-    let config: Limited<CLAIM_BYTES> = bincode::config::standard().with_limit::<CLAIM_BYTES>();
-    let budget = Budget::for_bytes(bytes.len());
-    let seed = Guard::new(PhantomData::<T>, &budget);
-    let decoded: std::result::Result<(T, usize), DecodeError> =
-        bincode::serde::seed_decode_from_slice(seed, bytes, config);
-    match decoded {
-        Ok((value, consumed)) if consumed == bytes.len() => Ok(value),
-        Ok((_, consumed)) => Err(format!("{} bytes are left over after {consumed}", bytes.len() - consumed)),
-        Err(DecodeError::OtherString(message)) => Err(message),
-        Err(DecodeError::UnexpectedEnd { additional }) => {
-            Err(format!("the bytes end where {additional} more are needed"))
-        }
-        Err(error) => Err(error.to_string()),
+#[inline]
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, String> {
+    let mut decoder = Decoder::new(bytes);
+    let value = T::deserialize(&mut decoder).map_err(|flaw| flaw.to_string())?;
+    match decoder.left_len_bytes() {
+        0 => Ok(value),
+        left => Err(format!("{left} bytes are left over after {}", bytes.len() - left)),
     }
+}
+
+/// What bincode itself reads: the decoder is held against it.
+#[cfg(test)]
+pub(crate) fn decode_by_bincode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let config = bincode::config::standard().with_limit::<{ 16 << 20 }>();
+    let (value, consumed) = bincode::serde::decode_from_slice(bytes, config).ok()?;
+    (consumed == bytes.len()).then_some(value)
 }
 
 /// The error for a payload that does not decode as its type says.

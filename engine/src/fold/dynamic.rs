@@ -1,7 +1,7 @@
 //! Payloads as JSON through their schema alone: how the stock binary shows the events of programs it does not know.
 
 use crate::error::{Error, Result};
-use crate::fold::guard::{Budget, MAX_EMPTY_ELEMENTS};
+use crate::fold::budget::{Budget, MAX_EMPTY_ELEMENTS};
 use crate::fold::schema::{Content, Format, Schema, Shape};
 use crate::{ErrorKind, TypeTable};
 use serde_json::{Map, Number, Value};

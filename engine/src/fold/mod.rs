@@ -5,15 +5,16 @@
 
 mod ancestry;
 pub(crate) mod bases;
+mod budget;
 mod check;
 mod checkpoint;
 mod codec;
+mod decoder;
 mod dynamic;
 mod event;
 #[allow(clippy::module_inception, reason = "the noun of this file is the fold")]
 mod fold;
 mod folding;
-mod guard;
 mod held;
 mod history;
 mod load;

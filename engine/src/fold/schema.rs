@@ -201,7 +201,7 @@ impl Schema {
     }
 
     fn format_is_unbounded(&self, format: &Format, depth: u32) -> bool {
-        if depth > crate::fold::guard::MAX_DEPTH / 2 {
+        if depth > crate::fold::budget::MAX_DEPTH / 2 {
             return true;
         }
         let below = |format: &Format| self.format_is_unbounded(format, depth + 1);

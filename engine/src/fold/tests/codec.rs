@@ -1,7 +1,8 @@
 //! The payload codec: frozen bytes, a second implementation, hostile bytes.
 
-use crate::fold::codec::{decode_event, encode};
+use crate::fold::codec::{decode_by_bincode, decode_event, encode};
 use crate::fold::state::hex;
+use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wincode::{SchemaRead, SchemaWrite};
@@ -16,7 +17,7 @@ struct Plain {
     text: String,
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 enum Choice {
     Nothing,
     One(u64),
@@ -86,6 +87,76 @@ fn fold_golden_bytes_are_frozen_and_wincode_agrees() {
         Wide { unsigned: u128::MAX, signed: -2, float: 0.5, letters: ('a', '\u{1F600}'), digest: [1, 2, 3, 255] },
         "feffffffffffffffffffffffffffffffff03000000000000e03f61f09f9880010203ff"
     );
+}
+
+/// Everything of serde's model that has a form in the bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Everything {
+    choices: Vec<Choice>,
+    numbers: (i8, u16, u32, u64, u128),
+    signed: (i16, i32, i64, i128),
+    floats: [f32; 2],
+    letter: char,
+    text: Option<String>,
+    map: BTreeMap<u16, Option<bool>>,
+    unit: (),
+    boxed: Box<Renamed>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Renamed(u8);
+
+fn choices() -> impl Strategy<Value = Choice> {
+    let named =
+        (prop::collection::vec(any::<u16>(), 0..4), prop::collection::btree_map("[a-zé]{0,3}", any::<i64>(), 0..3));
+    prop_oneof![
+        Just(Choice::Nothing),
+        any::<u64>().prop_map(Choice::One),
+        (any::<u8>(), prop::option::of("[a-zé]{0,300}")).prop_map(|(small, text)| Choice::Two(small, text)),
+        named.prop_map(|(list, map)| Choice::Named { list, map }),
+    ]
+}
+
+fn everything() -> impl Strategy<Value = Everything> {
+    let map = prop::collection::btree_map(any::<u16>(), any::<Option<bool>>(), 0..4);
+    let first = (prop::collection::vec(choices(), 0..4), any::<(i8, u16, u32, u64, u128)>());
+    let second = (any::<(i16, i32, i64, i128)>(), any::<char>(), prop::option::of("\\PC{0,9}"), map, any::<u8>());
+    (first, second).prop_map(|((choices, numbers), (signed, letter, text, map, small))| {
+        let (floats, boxed) = ([0.5, f32::from(small)], Box::new(Renamed(small)));
+        Everything { choices, numbers, signed, floats, letter, text, map, unit: (), boxed }
+    })
+}
+
+/// The decoder says of bytes what bincode says: the same value, or none.
+fn agrees<T: PartialEq + std::fmt::Debug + serde::de::DeserializeOwned>(bytes: &[u8]) {
+    assert_eq!(decode_event::<T>(bytes).ok(), decode_by_bincode(bytes), "of {}", hex(bytes));
+}
+
+proptest! {
+    #[test]
+    fn fold_the_decoder_reads_what_bincode_reads(value in everything(), at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = encode(&value).unwrap();
+        prop_assert_eq!(decode_event::<Everything>(&bytes), Ok(value));
+        agrees::<Everything>(&bytes);
+        // Lengths, tags and markers that are wrong, and numbers that are written longer than they need to be.
+        let at = at.index(bytes.len());
+        agrees::<Everything>(&bytes[..at]);
+        bytes[at] = byte;
+        if decode_event::<Everything>(&bytes).is_ok_and(|value| value.floats.iter().all(|float| !float.is_nan())) {
+            agrees::<Everything>(&bytes);
+        } else {
+            prop_assert_eq!(decode_event::<Everything>(&bytes).is_err(), decode_by_bincode::<Everything>(&bytes).is_none());
+        }
+    }
+
+    #[test]
+    fn fold_the_decoder_refuses_what_bincode_refuses(bytes in prop::collection::vec(prop_oneof![0_u8..6, 240_u8.., any::<u8>()], 0..24)) {
+        agrees::<Choice>(&bytes);
+        agrees::<Vec<Choice>>(&bytes);
+        agrees::<(u16, u32, i16)>(&bytes);
+        agrees::<(i128, char, bool)>(&bytes);
+        agrees::<BTreeMap<String, Option<char>>>(&bytes);
+    }
 }
 
 #[test]
