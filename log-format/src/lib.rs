@@ -38,7 +38,7 @@ pub use frame::{
 pub use gaps::{GapRange, GapReason, Gaps};
 pub use kind::Kind;
 pub use mask::{apply_mask, find_mask};
-pub use scan::{Scanner, Step, find_header};
+pub use scan::{ScanMark, Scanner, Step, find_header};
 pub use seq::Seq;
 pub use tail::{TailScan, scan_tail};
 pub use types::{Codec, TypeEntry, TypeRegistered, TypeTable};

@@ -42,6 +42,22 @@ pub struct Scanner {
     in_batch: bool,
 }
 
+/// A place that a scanner can go back to: [`Scanner::mark`].
+#[derive(Clone, Copy, Debug)]
+pub struct ScanMark {
+    offset: u64,
+    expected: Option<Seq>,
+    in_batch: bool,
+}
+
+impl ScanMark {
+    /// Where the next frame was due.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
 impl Scanner {
     /// Starts at an offset of a segment, where the frame of this seq is due; `None` takes whatever seq comes first.
     #[must_use]
@@ -83,6 +99,17 @@ impl Scanner {
     pub fn assume_gaps(&mut self, gaps: Gaps) {
         self.gaps = gaps;
         self.expected = self.expected.map(|seq| self.gaps.skip(seq));
+    }
+
+    /// The place where it stands. Unlike a clone, this copies no recorded absences.
+    #[must_use]
+    pub fn mark(&self) -> ScanMark {
+        ScanMark { offset: self.offset, expected: self.expected, in_batch: self.in_batch }
+    }
+
+    /// Goes back to where it stood. Absences that were read since then stay known: the frame that records them comes again.
+    pub fn go_back(&mut self, mark: ScanMark) {
+        (self.offset, self.expected, self.in_batch) = (mark.offset, mark.expected, mark.in_batch);
     }
 
     /// Goes on at another offset, where the frame of this seq is taken to be due: behind damage.

@@ -3,8 +3,9 @@
 use crate::error::Result;
 use crate::fold::checkpoint::{Checkpoints, RecordedCheckpoint};
 use crate::fold::fold::{Fold, Scope};
-use crate::fold::folding::{Folding, Losses, Pass};
+use crate::fold::folding::Folding;
 use crate::fold::locate::{Located, Recorded, locate};
+use crate::fold::pass::{Losses, Pass};
 use crate::fold::replay::Replay;
 use crate::fold::report::{Cause, CheckReport, Divergence, Evidence, Place, RunCheck};
 use crate::fold::snapshots::Snapshots;

@@ -7,56 +7,13 @@ use crate::fold::codec;
 use crate::fold::event::Recorded;
 use crate::fold::fold::{Fold, Scope};
 use crate::fold::load::FromSnapshot;
+use crate::fold::pass::Pass;
 use crate::fold::reading::{Reading, Readings, decode};
+use crate::fold::slot::Slot;
+use crate::fold::slots::Slots;
 use crate::fold::state::{Missing, Standing};
-use crate::{ErrorKind, GapRange, Header, Kind, Loss, Reader, Record, Seq, SeqRange};
+use crate::{ErrorKind, GapRange, Kind, Loss, Reader, Record, Seq, SeqRange};
 use std::collections::BTreeMap;
-
-/// Takes the events of a log, in order.
-pub trait Pass {
-    /// Takes the next event. Every event of the runs that matter must come, of whatever kind.
-    ///
-    /// # Errors
-    /// What ends the whole pass; what concerns one run is kept with that run.
-    fn take(&mut self, record: &Record<'_>) -> Result<()>;
-
-    /// Takes what can not be read, where reading goes on past damage; in the place of the events that were there.
-    ///
-    /// # Errors
-    /// What ends the whole pass.
-    fn lose(&mut self, loss: &Loss) -> Result<()> {
-        let _does_not_matter = loss;
-        Ok(())
-    }
-}
-
-/// Gathers what is passed over: the first ones, and how many there are.
-#[derive(Clone, Debug, Default)]
-pub struct Losses {
-    /// The first ones.
-    pub listed: Vec<Loss>,
-    /// All of them.
-    pub count: u64,
-}
-
-impl Losses {
-    /// Most losses that are listed.
-    pub const MOST_LISTED: usize = 256;
-}
-
-impl Pass for Losses {
-    fn take(&mut self, _: &Record<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn lose(&mut self, loss: &Loss) -> Result<()> {
-        self.count += 1;
-        if self.listed.len() < Losses::MOST_LISTED {
-            self.listed.push(loss.clone());
-        }
-        Ok(())
-    }
-}
 
 /// One fold over the runs of a log.
 ///
@@ -90,35 +47,13 @@ impl Pass for Losses {
 pub struct Folding<F: Fold> {
     readings: Readings<F>,
     bases: Option<Bases<F>>,
-    slots: BTreeMap<Option<Seq>, Slot<F>>,
+    slots: Slots<F>,
     /// What was lost of runs that nobody knows, ascending.
     lost: Vec<Loss>,
 }
 
 /// Most losses that are kept apart; what comes behind counts as one with the last.
 const MOST_LOST: usize = 4096;
-
-/// A run's state in the making.
-struct Slot<F: Fold> {
-    standing: Standing<F>,
-    /// The run that it may begin as.
-    parent: Option<Seq>,
-    /// The run that it did begin as.
-    inherited: Option<Seq>,
-    /// The first event that nobody can tell the meaning of.
-    foreign: Option<Error>,
-    failure: Option<Error>,
-    /// Whether an event that matters was lost.
-    has_lost: bool,
-    /// The snapshot that makes up for events that are absent.
-    begun: Option<FromSnapshot>,
-}
-
-impl<F: Fold> Default for Slot<F> {
-    fn default() -> Slot<F> {
-        Slot::at(Standing::default())
-    }
-}
 
 impl<F: Fold> std::fmt::Debug for Folding<F> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -133,7 +68,7 @@ impl<F: Fold> Folding<F> {
     /// # Errors
     /// `Invalid` (T0505) where the event type's schema can not be traced.
     pub fn new() -> Result<Folding<F>> {
-        Ok(Folding { readings: Readings::new()?, bases: None, slots: BTreeMap::new(), lost: Vec::new() })
+        Ok(Folding { readings: Readings::new()?, bases: None, slots: Slots::default(), lost: Vec::new() })
     }
 
     /// A fold that has seen nothing, over a log of which events may have been compacted away: where it comes to such a
@@ -161,7 +96,7 @@ impl<F: Fold> Folding<F> {
     /// Where a run stands, or the store for a fold over it (`None`); `None` where nothing of it has been seen.
     #[must_use]
     pub fn standing(&self, run: Option<Seq>) -> Option<&Standing<F>> {
-        self.slots.get(&run).map(|slot| &slot.standing)
+        self.slots.get(run).map(|slot| &slot.standing)
     }
 
     /// The state of one run that was asked for.
@@ -170,7 +105,7 @@ impl<F: Fold> Folding<F> {
     /// `Incompatible`: T0501, T0504, T0506 for an event that can not be read or is of an unknown type.
     pub fn into_standing(mut self, run: Option<Seq>) -> Result<Standing<F>> {
         let doubt = self.doubt(run);
-        let mut slot = self.slots.remove(&run).unwrap_or_default();
+        let mut slot = std::mem::take(self.slots.of(run));
         slot.standing.doubt = doubt;
         match slot.failure.or(slot.foreign) {
             Some(error) => Err(error),
@@ -180,11 +115,11 @@ impl<F: Fold> Folding<F> {
 
     /// The states of all runs that have events of this fold, each a state or the error that ended it: runs do not
     /// influence each other.
-    pub fn into_standings(mut self) -> impl Iterator<Item = (Option<Seq>, Result<Standing<F>>)> {
-        let doubts: Vec<Option<SeqRange>> = self.slots.keys().map(|run| self.doubt(*run)).collect();
-        self.slots.values_mut().zip(doubts).for_each(|(slot, doubt)| slot.standing.doubt = doubt);
-        let concerned = self.slots.into_iter().filter(|(_, slot)| slot.concerns());
-        concerned.map(|(run, slot)| {
+    pub fn into_standings(self) -> impl Iterator<Item = (Option<Seq>, Result<Standing<F>>)> {
+        let doubts: Vec<Option<SeqRange>> = self.slots.iter().map(|(run, _)| self.doubt(run)).collect();
+        let concerned = self.slots.into_all().zip(doubts).filter(|((_, slot), _)| slot.concerns());
+        concerned.map(|((run, mut slot), doubt)| {
+            slot.standing.doubt = doubt;
             let error = slot.failure.or(slot.foreign);
             (run, error.map_or(Ok(slot.standing), Err))
         })
@@ -194,7 +129,7 @@ impl<F: Fold> Folding<F> {
     /// by the event's revision, to be of it or not.)
     pub(crate) fn doubt(&self, run: Option<Seq>) -> Option<SeqRange> {
         let run = run?;
-        let read = self.slots.get(&Some(run)).and_then(|slot| slot.standing.seq).map_or(0, Seq::get);
+        let read = self.slots.get(Some(run)).and_then(|slot| slot.standing.seq).map_or(0, Seq::get);
         let behind = self.lost.partition_point(|loss| loss.seqs.is_none_or(|lost| lost.last <= read));
         let mut may = self.lost[behind..].iter().filter(|loss| loss.may_be_of(run)).filter_map(|loss| loss.seqs);
         let first = may.next()?;
@@ -204,29 +139,29 @@ impl<F: Fold> Folding<F> {
     /// The runs whose states lack something, or were ended by it. What was compacted away is left out: a snapshot that makes
     /// up for that has been found on the way, if there is one.
     pub(crate) fn lacking(&self, absences: &[GapRange]) -> Vec<Option<Seq>> {
-        let lacks = |run: &Option<Seq>, slot: &Slot<F>| {
+        let lacks = |run: Option<Seq>, slot: &Slot<F>| {
             let has_failed = slot.failure.is_some() || slot.foreign.is_some();
             let is_missing = slot.standing.missing.iter().any(|missing| !is_compacted(absences, missing));
-            has_failed || is_missing || self.doubt(*run).is_some()
+            has_failed || is_missing || self.doubt(run).is_some()
         };
-        let lacking = self.slots.iter().filter(|(run, slot)| slot.concerns() && lacks(run, slot));
-        lacking.map(|(run, _)| *run).collect()
+        let lacking = self.slots.iter().filter(|(run, slot)| slot.concerns() && lacks(*run, slot));
+        lacking.map(|(run, _)| run).collect()
     }
 
     /// Whether a run has events of this fold, and what ended it if something did.
     pub(crate) fn failure(&self, run: Option<Seq>) -> Option<&Error> {
-        let slot = self.slots.get(&run).filter(|slot| slot.concerns())?;
+        let slot = self.slots.get(run).filter(|slot| slot.concerns())?;
         slot.failure.as_ref().or(slot.foreign.as_ref())
     }
 
     /// The snapshot that a run's state began at, because the log lacks events of the run.
     pub(crate) fn begun(&self, run: Option<Seq>) -> Option<FromSnapshot> {
-        self.slots.get(&run)?.begun
+        self.slots.get(run)?.begun
     }
 
     /// The runs whose states began at snapshots, because the log lacks events of them.
     pub(crate) fn all_begun(&self) -> BTreeMap<Option<Seq>, FromSnapshot> {
-        self.slots.iter().filter_map(|(run, slot)| Some((*run, slot.begun?))).collect()
+        self.slots.iter().filter_map(|(run, slot)| Some((run, slot.begun?))).collect()
     }
 
     /// Goes on from a snapshot's state, because the log lacks events.
@@ -236,78 +171,12 @@ impl<F: Fold> Folding<F> {
 
     /// The run that a run began as, if it did.
     pub(crate) fn inherited(&self, run: Option<Seq>) -> Option<Seq> {
-        self.slots.get(&run)?.inherited
+        self.slots.get(run)?.inherited
     }
 
     /// The runs that have events of this fold.
     pub(crate) fn runs(&self) -> impl Iterator<Item = Option<Seq>> {
-        self.slots.iter().filter(|(_, slot)| slot.concerns()).map(|(run, _)| *run)
-    }
-}
-
-impl<F: Fold> Slot<F> {
-    fn at(standing: Standing<F>) -> Slot<F> {
-        Slot { standing, parent: None, inherited: None, foreign: None, failure: None, has_lost: false, begun: None }
-    }
-
-    fn concerns(&self) -> bool {
-        self.standing.events > 0 || self.failure.is_some() || self.has_lost
-    }
-
-    /// Moves behind events that can not be read. What the last of them is, its header tells; `None`: nobody knows.
-    fn lose(&mut self, lost: SeqRange, header: Option<&Header>, matters: bool) {
-        let standing = &mut self.standing;
-        let revision = header.map_or(0, |header| header.revision);
-        let count = match F::SCOPE {
-            Scope::Run => u64::from(revision.saturating_sub(standing.revision)),
-            Scope::Store => lost.last.saturating_sub(standing.seq.map_or(0, Seq::get)),
-        };
-        let count = count.saturating_sub(u64::from(!matters));
-        if count > 0 {
-            standing.missing.push(Missing { after: standing.seq, before: Seq::after(lost.last), count });
-        }
-        self.has_lost |= matters;
-        standing.seq = standing.seq.max(Seq::new(lost.last));
-        standing.revision = if F::SCOPE == Scope::Run { standing.revision.max(revision) } else { 0 };
-    }
-
-    /// How many events should have come before one and have not.
-    fn lacks(&self, record: &Record<'_>) -> u64 {
-        let standing = &self.standing;
-        match F::SCOPE {
-            Scope::Run => u64::from(record.revision.saturating_sub(standing.revision.saturating_add(1))),
-            Scope::Store => {
-                let due = standing.seq.map_or(1, |seq| seq.get() + 1);
-                record.seq.get().saturating_sub(due)
-            }
-        }
-    }
-
-    fn missing_before(&self, record: &Record<'_>) -> Missing {
-        Missing { after: self.standing.seq, before: record.seq, count: self.lacks(record) }
-    }
-
-    /// Begins at the snapshot that makes up for what is missing before an event, where there is one.
-    fn begin_before(&mut self, bases: &Bases<F>, key: Option<Seq>, record: &Record<'_>) -> Result<()> {
-        if self.lacks(record) > 0
-            && let Some(base) = bases.before(key, self.standing.seq, record)?
-        {
-            let mut missing = std::mem::take(&mut self.standing.missing);
-            missing.push(self.missing_before(record));
-            *self = Slot { begun: Some(bases.snapshot_of(&base, &missing)), ..Slot::at(base) };
-        }
-        Ok(())
-    }
-
-    /// Moves to an event, noting what should have come before it.
-    fn move_to(&mut self, record: &Record<'_>) {
-        let missing = self.missing_before(record);
-        let standing = &mut self.standing;
-        if missing.count > 0 {
-            standing.missing.push(missing);
-        }
-        standing.seq = Some(record.seq);
-        standing.revision = if F::SCOPE == Scope::Run { record.revision } else { 0 };
+        self.slots.iter().filter(|(_, slot)| slot.concerns()).map(|(run, _)| run)
     }
 }
 
@@ -318,7 +187,7 @@ impl<F: Fold> Pass for Folding<F> {
             Scope::Run => record.run,
             Scope::Store => None,
         };
-        let slot = self.slots.entry(key).or_default();
+        let slot = self.slots.of(key);
         if slot.standing.seq.is_some_and(|seq| record.seq <= seq) {
             // The state was begun at a snapshot that stands behind this event.
             return Ok(());
@@ -389,9 +258,9 @@ impl<F: Fold> Pass for Folding<F> {
         let matters = self.matters(loss);
         let header = loss.header.as_ref();
         match (F::SCOPE, header.map(|header| header.run)) {
-            (Scope::Store, _) => self.slots.entry(None).or_default().lose(lost, header, matters),
+            (Scope::Store, _) => self.slots.of(None).lose(lost, header, matters),
             (Scope::Run, Some(None)) => {}
-            (Scope::Run, Some(run)) => self.slots.entry(run).or_default().lose(lost, header, matters),
+            (Scope::Run, Some(run)) => self.slots.of(run).lose(lost, header, matters),
             (Scope::Run, None) if self.lost.len() < MOST_LOST => self.lost.push(loss.clone()),
             (Scope::Run, None) => {
                 if let Some(last) = self.lost.last_mut() {
@@ -425,15 +294,14 @@ impl<F: Fold> Folding<F> {
     ) -> Result<()> {
         let run = record.run;
         let mut events = events.peekable();
-        let from = self.slots.get(&Some(parent));
-        // The parent's events may have been compacted away, and its state begun behind the fork, or nowhere.
+        let from = self.slots.get(Some(parent));
+        let inherited = from.zip(events.peek()).and_then(|(from, first)| F::inherit(&from.standing.state, first));
+        // The parent's events may have been compacted away, and its state begun behind the fork, or nowhere: then it may not
+        // know the event that was forked at.
         let is_past = from.is_some_and(|from| from.standing.seq.is_some_and(|seq| seq > record.seq));
         let is_incomplete = from.is_some_and(|from| from.standing.is_incomplete());
-        let begins =
-            from.zip(events.peek()).is_some_and(|(from, first)| F::inherit(&from.standing.state, first).is_some());
-        // Where the parent's events are compacted away, its state may not know the event that was forked at.
         let is_nothing = from.is_none_or(|from| from.standing.events == 0);
-        if ((begins && is_past) || is_incomplete || is_nothing)
+        if ((inherited.is_some() && is_past) || is_incomplete || is_nothing)
             && let Some(bases) = &self.bases
             && let Some(base) = bases.at_or_behind(run, record.seq)?
         {
@@ -441,25 +309,23 @@ impl<F: Fold> Folding<F> {
             self.slots.insert(run, Slot { inherited: Some(parent), begun, ..Slot::at(base) });
             return Ok(());
         }
-        let inherited = from.filter(|_| !is_past).zip(events.peek()).and_then(|(from, first)| {
-            let state = F::inherit(&from.standing.state, first)?;
-            Some((state, from.standing.missing.clone(), from.failure.clone()))
-        });
-        // Then what this run began as is not known either.
-        let unknown = from.filter(|_| !begins && is_incomplete).map(|from| from.standing.missing.clone());
-        let Some(slot) = self.slots.get_mut(&run) else { return Ok(()) };
-        if let Some(missing) = unknown {
-            slot.standing.missing.extend(missing);
-            slot.inherited = Some(parent);
-        }
-        if begins && is_past {
+        // The state that the run begins with, what that lacks, and what has ended it.
+        let begins = match (from, inherited) {
             // What the parent was when it was forked, nothing tells any more.
-            slot.standing.missing.push(Missing { after: None, before: record.seq, count: 1 });
+            (Some(_), Some(_)) if is_past => {
+                Some((None, vec![Missing { after: None, before: record.seq, count: 1 }], None))
+            }
+            (Some(from), Some(state)) => Some((Some(state), from.standing.missing.clone(), from.failure.clone())),
+            // What this run began as is not known either.
+            (Some(from), None) if is_incomplete => Some((None, from.standing.missing.clone(), None)),
+            (_, None) | (None, _) => None,
+        };
+        let slot = self.slots.of(run);
+        if let Some((state, missing, failure)) = begins {
             slot.inherited = Some(parent);
-        }
-        if let Some((state, missing, failure)) = inherited {
-            slot.inherited = Some(parent);
-            slot.standing.state = state;
+            if let Some(state) = state {
+                slot.standing.state = state;
+            }
             slot.standing.missing.extend(missing);
             slot.failure = slot.failure.take().or(failure);
         }

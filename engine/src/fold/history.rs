@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::fold::fold::Fold;
-use crate::fold::folding::{Folding, Losses, Pass};
+use crate::fold::folding::Folding;
 use crate::fold::load::Start;
+use crate::fold::pass::{Losses, Pass};
 use crate::fold::select::select;
 use crate::fold::state::{Standing, state_json};
 use crate::fold::state_difference::{FieldChange, differences_by_keys};

@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::fold::bases::is_compacted;
 use crate::fold::fold::{Fold, Scope};
-use crate::fold::folding::{Folding, Losses};
+use crate::fold::folding::Folding;
+use crate::fold::pass::Losses;
 use crate::fold::replay::Replay;
 use crate::fold::snapshots::{SnapshotFinding, Snapshots, check_name};
 use crate::fold::state::{Missing, Standing};

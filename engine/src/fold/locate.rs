@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::fold::fold::{Fold, Scope};
-use crate::fold::folding::{Folding, Pass};
+use crate::fold::folding::Folding;
+use crate::fold::pass::Pass;
 use crate::fold::state::{StateDigest, canonical_bytes, state_json};
 use crate::fold::state_difference::{FieldChange, state_differences};
 use crate::{Reader, Seq};

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::fold::fold::Fold;
-use crate::fold::folding::Pass;
+use crate::fold::pass::Pass;
 use crate::{EventOrLoss, Query, Reader, Seq};
 
 /// Which part of a log to fold. The default is all of it.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fold::checkpoint::RecordedCheckpoint;
-use crate::fold::folding::Losses;
+use crate::fold::pass::Losses;
 use crate::fold::snapshots::SnapshotFinding;
 use crate::fold::state::{Missing, StateDigest};
 use crate::fold::state_difference::FieldChange;

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::fold::fold::{Fold, Scope};
-use crate::fold::folding::{Folding, Pass};
+use crate::fold::folding::Folding;
+use crate::fold::pass::Pass;
 use crate::fold::state::{StateDigest, state_json};
 use crate::{ErrorKind, Reader, Seq};
 use serde_json::{Value, json};

@@ -40,6 +40,8 @@ pub(crate) struct OpenSegment {
     /// The event that was found last. Kept here, and not handed from call to call, because copying it is a good part of
     /// what reading a small event costs.
     last: Option<Seen>,
+    /// Its payload, where that is stored under a mask.
+    unmasked: Vec<u8>,
     types: Vec<Arc<TypeEntry>>,
     time_max_ns: i64,
     /// The highest seq that a frame read so far tells to be durable.
@@ -63,6 +65,7 @@ impl OpenSegment {
         let mut opened = OpenSegment {
             cursor: Cursor::new(&segment, layout::FIRST_FRAME, Some(header.first_seq)),
             last: None,
+            unmasked: Vec::new(),
             types: Vec::new(),
             time_max_ns: header.time_floor_ns,
             durable: header.first_seq.count_before(),
@@ -163,6 +166,7 @@ impl OpenSegment {
                 return Ok(Found::Sealed);
             }
             if self.find_plain(query, durable, is_newest) {
+                self.unmask();
                 return Ok(Found::Wanted);
             }
             if query.is_over(self.expected(), self.time_max_ns) {
@@ -170,7 +174,10 @@ impl OpenSegment {
             }
             match self.look(query, durable, is_newest)? {
                 Look::Pass => {}
-                Look::Wanted => return Ok(Found::Wanted),
+                Look::Wanted => {
+                    self.unmask();
+                    return Ok(Found::Wanted);
+                }
                 Look::End => return Ok(Found::InFlight),
                 Look::Lost(loss) => {
                     let kind = loss.header.map(|header| header.kind);
@@ -188,7 +195,8 @@ impl OpenSegment {
     fn find_plain(&mut self, query: &Query, durable: u64, is_newest: bool) -> bool {
         loop {
             let expected = self.expected();
-            let may_be_above = is_newest && (self.past_damage || expected.get() > durable.max(self.durable));
+            // What is passed here carries the seq that is due, past damage as well.
+            let may_be_above = is_newest && expected.get() > durable.max(self.durable);
             if self.ended || may_be_above || query.is_over(expected, self.time_max_ns) {
                 return false;
             }
@@ -239,7 +247,7 @@ impl OpenSegment {
         // The frame that follows carries the seq that is due, or reading stops here, unless it goes on past damage: so this
         // is known before the frame is read.
         let may_be_above = is_newest && (self.past_damage || self.expected().get() > known);
-        let before = may_be_above.then(|| self.cursor.scanner.clone());
+        let before = may_be_above.then(|| self.cursor.scanner.mark());
         let (seen, bad) = match self.cursor.step()? {
             Step::Frame(frame) => (Some((Seen::of(&frame), change_of(&frame))), None),
             Step::Bad { defect, header } => (None, Some(Bad { what: defect.to_string(), kind: defect.kind, header })),
@@ -251,7 +259,7 @@ impl OpenSegment {
             && header.seq.get() > known
             && !self.may_show(before.offset(), &header, query.durable_only)?
         {
-            self.cursor.scanner = before;
+            self.cursor.scanner.go_back(before);
             return Ok(Look::End);
         }
         self.durable = self.durable.max(header.durable());
@@ -289,16 +297,30 @@ impl OpenSegment {
         }
     }
 
+    /// An event's payload as it is stored.
+    #[inline]
+    fn stored(&self, seen: &Seen) -> &[u8] {
+        self.cursor.bytes_at(seen.offset + layout::frame::HEADER_LEN_BYTES as u64, seen.header.payload_len)
+    }
+
+    /// Takes the mask off the payload of the event that was found last, if it has one. Payloads that end with a zero do, and
+    /// with bincode that is what a last field of nothing is: so this allocates nothing.
+    #[inline]
+    fn unmask(&mut self) {
+        let Some(seen) = self.last.as_ref().filter(|seen| seen.header.mask != 0) else { return };
+        let mut unmasked = std::mem::take(&mut self.unmasked);
+        unmasked.clear();
+        unmasked.extend_from_slice(self.stored(seen));
+        apply_mask(self.segment.header.log_id, seen.header.seq, seen.header.mask, &mut unmasked);
+        self.unmasked = unmasked;
+    }
+
     /// The event that was found last.
     #[inline]
     pub(crate) fn record(&self) -> Option<Record<'_>> {
         let seen = self.last.as_ref()?;
         let header = &seen.header;
-        let stored = self.cursor.bytes_at(seen.offset + layout::frame::HEADER_LEN_BYTES as u64, header.payload_len);
-        let mut payload = Cow::Borrowed(stored);
-        if header.mask != 0 {
-            apply_mask(self.segment.header.log_id, header.seq, header.mask, payload.to_mut());
-        }
+        let payload = Cow::Borrowed(if header.mask == 0 { self.stored(seen) } else { &self.unmasked });
         Some(Record {
             seq: header.seq,
             run: header.run,

@@ -5,7 +5,7 @@ use crate::run::approval::{ApprovalTurn, CountedVote};
 use crate::run::event::{ApprovalRequest, Change, EffectRequest, RunEvent, Vote};
 use crate::run::finding::Problem;
 use crate::run::gate::{Gate, GateStatus};
-use crate::run::judge::judge;
+use crate::run::judge::{Judged, Objection, approved, effect_ended, effect_requested, judge, life};
 use crate::run::moment::Moment;
 use crate::run::record::{ArtifactVersion, Bundle, Process, RecordedValue, Trust, TrustedPolicy};
 use crate::run::state::{Parent, RunState};
@@ -13,18 +13,26 @@ use crate::run::status::{Fault, Phase, Turn, WaitKind};
 use crate::run::step::{Step, StepEnd, StepStatus, attempt_name};
 use crate::run::text::Text;
 use crate::run::{Approval, ApprovalStatus, Content, Usage};
+use std::collections::btree_map::Entry;
 
 /// An event, its place and who did it.
 struct Act<'a> {
     at: Moment,
     by: &'a Text,
+    /// The subject whose approval the event before used, if it did.
+    consuming: Option<Text>,
 }
 
 impl RunState {
     /// Takes an event. One that is no legal one becomes a finding, and changes nothing else.
     pub(super) fn take(&mut self, event: &Recorded<RunEvent>) {
         let RunEvent { actor, change } = &event.data;
-        let judged = judge(self, change);
+        let judged = match change {
+            // Nearly every event is one of these: the rest of their judgement is left to what enacts them, so that the step
+            // is looked up once.
+            Change::EffectRequested(_) | Change::EffectResolved { .. } => life(self, change),
+            _ => judge(self, change),
+        };
         // A fork's prefix may be said to have any length.
         let at = Moment { event: self.events.saturating_add(1), time_ns: event.time_ns };
         let is_created = self.created.is_some() || self.events > 0;
@@ -33,22 +41,39 @@ impl RunState {
         if !is_created && !matches!(change, Change::Created { .. } | Change::Forked(_)) {
             self.find(Problem::NotCreated, Some(at), change.kind(), "");
         }
-        self.consuming = None;
-        match judged {
-            Ok(()) => self.enact(&Act { at, by: actor }, change),
-            Err(objection) => {
-                self.find(objection.problem, Some(at), &objection.subject, &objection.detail);
-                if let (Change::Forked(forked), Problem::PrefixMissing) = (change, objection.problem) {
-                    // Positions behind count the parent's events, whether they are there or not.
-                    self.events = forked.at.saturating_add(1);
-                    self.parent = Some(Parent { run: forked.parent.clone(), at: forked.at });
-                }
+        let act = Act { at, by: actor, consuming: self.consuming.take() };
+        if let Err(objection) = judged.and_then(|()| self.enact(&act, change)) {
+            self.find(objection.problem, Some(at), &objection.subject, &objection.detail);
+            if let (Change::Forked(forked), Problem::PrefixMissing) = (change, objection.problem) {
+                // Positions behind count the parent's events, whether they are there or not.
+                self.events = forked.at.saturating_add(1);
+                self.parent = Some(Parent { run: forked.parent.clone(), at: forked.at });
             }
         }
         self.settle();
     }
 
-    fn enact(&mut self, act: &Act<'_>, change: &Change) {
+    /// Does what a change does that was judged to be legal, or so far.
+    fn enact(&mut self, act: &Act<'_>, change: &Change) -> Judged {
+        let at = act.at;
+        match change {
+            Change::EffectRequested(request) => self.request_effect(act, request)?,
+            Change::EffectResolved { step, outcome, result, error, usage } => {
+                let status = StepStatus::from(*outcome);
+                self.end_effect(at, step, StepEnd { status, result: result.clone(), error: error.clone() })?;
+                if !usage.is_nothing() {
+                    self.spend(Some(step), None, usage);
+                }
+            }
+            Change::EffectCancelled { step, reason } => self.give_up(at, step, StepStatus::Cancelled, reason)?,
+            Change::EffectAbandoned { step, reason } => self.give_up(at, step, StepStatus::Abandoned, reason)?,
+            other => self.enact_life(act, other),
+        }
+        Ok(())
+    }
+
+    /// What changes the run as a whole, its gates and its history.
+    fn enact_life(&mut self, act: &Act<'_>, change: &Change) {
         let at = act.at;
         match change {
             Change::Created { process, process_digest, inputs } => {
@@ -68,16 +93,6 @@ impl RunState {
             Change::Failed { error } => self.turn(at, Phase::Failed { error: error.clone() }),
             Change::Cancelled { reason } => self.turn(at, Phase::Cancelled { reason: reason.clone() }),
             Change::Closed { reason } => self.turn(at, Phase::Closed { reason: reason.clone() }),
-            Change::EffectRequested(request) => self.request_effect(at, request),
-            Change::EffectResolved { step, outcome, result, error, usage } => {
-                let status = StepStatus::from(*outcome);
-                self.end_effect(at, step, StepEnd { status, result: result.clone(), error: error.clone() });
-                if !usage.is_nothing() {
-                    self.spend(Some(step), None, usage);
-                }
-            }
-            Change::EffectCancelled { step, reason } => self.give_up(at, step, StepStatus::Cancelled, reason),
-            Change::EffectAbandoned { step, reason } => self.give_up(at, step, StepStatus::Abandoned, reason),
             Change::UsageRecorded { step, model, usage } => {
                 self.spend(step.as_ref(), model.as_ref(), usage);
             }
@@ -164,7 +179,13 @@ impl RunState {
         }
     }
 
-    fn request_effect(&mut self, at: Moment, request: &EffectRequest) {
+    fn request_effect(&mut self, act: &Act<'_>, request: &EffectRequest) -> Judged {
+        let (at, consuming) = (act.at, act.consuming.as_ref());
+        let is_plain =
+            request.source_id.is_none() && !request.step.is_empty() && !request.step.as_bytes().contains(&b'#');
+        if !is_plain {
+            effect_requested(self, request, consuming)?;
+        }
         let name = match &request.source_id {
             None => request.step.clone(),
             Some(source_id) => {
@@ -174,9 +195,20 @@ impl RunState {
             }
         };
         let step = Box::new(new_step(at, request));
-        self.waiting.begin(step.wait(), &name);
-        self.steps.insert(name, step);
+        let wait = step.wait();
+        match self.steps.entry(name) {
+            Entry::Occupied(taken) => return Err(Objection::new(Problem::NameTaken, taken.key(), "")),
+            Entry::Vacant(free) => {
+                if is_plain {
+                    // A first attempt, of which this is what is left to be judged.
+                    approved(&self.approvals, request, consuming)?;
+                }
+                self.waiting.begin(wait, free.key());
+                free.insert(step);
+            }
+        }
         self.overcome(at);
+        Ok(())
     }
 
     /// The name of the next attempt of an imported step. Attempts are found by doubling and halving: a source may have
@@ -194,18 +226,21 @@ impl RunState {
         attempt_name(key, free)
     }
 
-    fn end_effect(&mut self, at: Moment, step: &Text, end: StepEnd) {
+    fn end_effect(&mut self, at: Moment, step: &Text, end: StepEnd) -> Judged {
         let name = self.source_ids.get(step).unwrap_or(step);
-        if let Some(step) = self.steps.get_mut(name) {
+        let mut found = self.steps.get_mut(name);
+        effect_ended(found.as_deref().map(Box::as_ref), step)?;
+        if let Some(step) = &mut found {
             self.waiting.end(step.wait(), name);
             step.end(at, end);
         }
         self.overcome(at);
+        Ok(())
     }
 
-    fn give_up(&mut self, at: Moment, step: &Text, status: StepStatus, reason: &str) {
+    fn give_up(&mut self, at: Moment, step: &Text, status: StepStatus, reason: &str) -> Judged {
         let error = (!reason.is_empty()).then(|| reason.into());
-        self.end_effect(at, step, StepEnd { status, result: Content::None, error });
+        self.end_effect(at, step, StepEnd { status, result: Content::None, error })
     }
 
     fn spend(&mut self, step: Option<&Text>, model: Option<&Text>, usage: &Usage) {

@@ -6,9 +6,10 @@ use crate::run::finding::Problem;
 use crate::run::gate::GateStatus;
 use crate::run::state::RunState;
 use crate::run::status::Status;
-use crate::run::step::{attempt_name, step_name};
+use crate::run::step::{Step, attempt_name, step_name};
 use crate::run::text::Text;
-use crate::run::{ApprovalStatus, judge_lineage};
+use crate::run::{Approval, ApprovalStatus, judge_lineage};
+use std::collections::BTreeMap;
 
 /// Why a change is no legal one: the class, the particulars, and what it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +38,12 @@ pub(super) fn judge(state: &RunState, change: &Change) -> Judged {
     life(state, change)?;
     let none = String::new;
     match change {
-        Change::EffectRequested(request) => effect_requested(state, request),
+        Change::EffectRequested(request) => effect_requested(state, request, state.consuming.as_ref()),
         Change::EffectResolved { step, .. }
         | Change::EffectCancelled { step, .. }
-        | Change::EffectAbandoned { step, .. } => effect_ended(state, step),
+        | Change::EffectAbandoned { step, .. } => {
+            effect_ended(state.steps.get(state.source_ids.get(step).unwrap_or(step)).map(Box::as_ref), step)
+        }
         Change::GateRequested { gate, .. } => {
             check(!state.gates.contains_key(gate), P::NameTaken, gate, none)?;
             attempt(gate, |name| state.gates.get(name).is_some_and(|gate| gate.status == GateStatus::Requested))
@@ -119,7 +122,7 @@ fn record(state: &RunState, change: &Change) -> Judged {
 }
 
 /// What the run as a whole allows.
-fn life(state: &RunState, change: &Change) -> Judged {
+pub(super) fn life(state: &RunState, change: &Change) -> Judged {
     match change {
         Change::Created { .. } => {
             return check(state.created.is_none(), Problem::CreatedTwice, "", String::new);
@@ -168,10 +171,11 @@ fn attempt(name: &str, is_open: impl Fn(&str) -> bool) -> Judged {
 /// Whether an attempt of a step is under way, or waits for its approval.
 fn is_under_way(state: &RunState, name: &str) -> bool {
     state.steps.get(name).is_some_and(|step| step.is_open())
-        || (state.approvals.get(name).is_some_and(super::Approval::is_pending))
+        || (state.approvals.get(name).is_some_and(Approval::is_pending))
 }
 
-fn effect_requested(state: &RunState, request: &EffectRequest) -> Judged {
+/// Whether an effect may be requested. `consuming` is the subject whose approval the event before used, if it did.
+pub(super) fn effect_requested(state: &RunState, request: &EffectRequest, consuming: Option<&Text>) -> Judged {
     let step = &request.step;
     if let Some(source_id) = &request.source_id {
         check(!step.is_empty() && !source_id.is_empty(), Problem::BadName, step, String::new)?;
@@ -179,17 +183,28 @@ fn effect_requested(state: &RunState, request: &EffectRequest) -> Judged {
     }
     check(!state.steps.contains_key(step), Problem::NameTaken, step, String::new)?;
     attempt(step, |name| is_under_way(state, name))?;
-    let is_consuming = state.consuming.is_some() && state.consuming == request.requires;
+    approved(&state.approvals, request, consuming)
+}
+
+/// Whether an effect has the approval that it needs, and none that is still open.
+pub(super) fn approved(
+    approvals: &BTreeMap<Text, Approval>,
+    request: &EffectRequest,
+    consuming: Option<&Text>,
+) -> Judged {
+    let step = &request.step;
+    let is_consuming = consuming.is_some() && consuming == request.requires.as_ref();
     check(request.requires.is_none() || is_consuming, Problem::NotApproved, step, || {
         "the approval of its subject was not consumed directly before".into()
     })?;
-    let status = state.approvals.get(step).map(|approval| approval.status);
+    let status = approvals.get(step).map(|approval| approval.status);
     let is_asked = matches!(status, Some(ApprovalStatus::Open | ApprovalStatus::Approved));
     check(!is_asked, Problem::ApprovalOpen, step, String::new)
 }
 
-fn effect_ended(state: &RunState, step: &Text) -> Judged {
-    match state.steps.get(state.source_ids.get(step).unwrap_or(step)) {
+/// Whether a step may end, if there is one of this name.
+pub(super) fn effect_ended(found: Option<&Step>, step: &Text) -> Judged {
+    match found {
         None => Err(Objection::new(Problem::NeverRequested, step, "")),
         Some(found) => {
             check(found.is_open(), Problem::EndedBefore, step, || format!("it was {}", found.status.as_str()))

@@ -140,10 +140,15 @@ impl WaitKind {
     /// What a run waits for that has requested an effect of this kind; `None` for what its own engine does.
     #[must_use]
     pub fn of_effect(kind: &str) -> Option<WaitKind> {
+        WaitKind::of_effect_bytes(kind.as_bytes())
+    }
+
+    /// The same, for a text that need not be proven to be one.
+    pub(super) fn of_effect_bytes(kind: &[u8]) -> Option<WaitKind> {
         match kind {
-            "command" => None,
-            "approval" | "breakpoint" => Some(WaitKind::Approval),
-            "timer" | "sleep" => Some(WaitKind::Timer),
+            b"command" => None,
+            b"approval" | b"breakpoint" => Some(WaitKind::Approval),
+            b"timer" | b"sleep" => Some(WaitKind::Timer),
             _ => Some(WaitKind::Task),
         }
     }

@@ -122,7 +122,7 @@ impl Step {
     /// What the run waits for while it is open.
     #[must_use]
     pub fn wait(&self) -> Option<WaitKind> {
-        WaitKind::of_effect(&self.kind)
+        WaitKind::of_effect_bytes(self.kind.as_bytes())
     }
 
     pub(super) fn end(&mut self, at: Moment, end: StepEnd) {
@@ -148,7 +148,10 @@ impl Rewindable for Step {
 /// library does not give: empty, an attempt below 2 written out, or with leading zeros.
 #[must_use]
 pub fn step_name(name: &str) -> Option<(&str, u32)> {
-    let Some((key, attempt)) = name.rsplit_once('#') else { return (!name.is_empty()).then_some((name, 1)) };
+    let Some(mark) = name.bytes().rposition(|byte| byte == b'#') else {
+        return (!name.is_empty()).then_some((name, 1));
+    };
+    let (key, attempt) = (&name[..mark], &name[mark + 1..]);
     let number: u32 = attempt.parse().ok()?;
     let is_plain = !key.is_empty() && !key.contains('#') && number >= 2 && attempt == number.to_string();
     is_plain.then_some((key, number))

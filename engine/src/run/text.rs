@@ -45,11 +45,15 @@ impl Text {
         }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Kept::Short { len, bytes } => &bytes[..usize::from(*len)],
             Kept::Long(text) => text.as_bytes(),
         }
+    }
+
+    fn cmp_long(&self, other: &Text) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
     }
 
     /// Whether it has no character.
@@ -60,6 +64,7 @@ impl Text {
 }
 
 /// The first sixteen and the last six bytes, as numbers that compare as the bytes do.
+#[inline]
 fn words(bytes: &[u8; SHORT_LEN_BYTES]) -> (u128, u64) {
     let (mut first, mut last) = ([0; 16], [0; 8]);
     first.copy_from_slice(&bytes[..16]);
@@ -68,6 +73,7 @@ fn words(bytes: &[u8; SHORT_LEN_BYTES]) -> (u128, u64) {
 }
 
 impl From<&str> for Text {
+    #[inline]
     fn from(text: &str) -> Text {
         let mut bytes = [0; SHORT_LEN_BYTES];
         match bytes.get_mut(..text.len()) {
@@ -132,18 +138,20 @@ impl AsRef<str> for Text {
 }
 
 impl Ord for Text {
+    #[inline]
     fn cmp(&self, other: &Text) -> Ordering {
         match (&self.0, &other.0) {
             // Where one ends, it has zeros. Only a text with zeros of its own is told from that by its length.
             (Kept::Short { len, bytes }, Kept::Short { len: other_len, bytes: other }) => {
                 words(bytes).cmp(&words(other)).then(len.cmp(other_len))
             }
-            _ => self.as_bytes().cmp(other.as_bytes()),
+            _ => self.cmp_long(other),
         }
     }
 }
 
 impl PartialOrd for Text {
+    #[inline]
     fn partial_cmp(&self, other: &Text) -> Option<Ordering> {
         Some(self.cmp(other))
     }
