@@ -17,6 +17,7 @@ mod fold;
 mod folding;
 mod held;
 mod history;
+mod key_text;
 mod load;
 mod locate;
 mod pass;
@@ -44,6 +45,7 @@ mod tests;
 mod trace;
 mod upcast;
 mod voucher;
+mod walk;
 mod watch;
 
 pub(crate) use ancestry::parent_of;

@@ -1,11 +1,13 @@
 //! The value at a path of a state, without making JSON of the rest of it.
 //!
-//! A serializer that goes down the path and passes over everything else: asking for one field of a large state after every
-//! event costs the way to it. [`crate::fold::value_at`] does the same on JSON, and is what this one is tested against.
+//! Goes down the path and passes over everything else: asking for one field of a large state after every event costs the way
+//! to it. [`crate::fold::value_at`] does the same on JSON, and is what this one is tested against.
 
 use crate::fold::state_difference::is_start;
-use serde::ser::{self, Serialize, Serializer};
+use crate::fold::walk::{Look, Looked, Parts, walk};
+use serde::Serialize;
 use serde_json::Value;
+use std::fmt;
 
 /// What [`crate::fold::value_at`] finds in a state's JSON; `None` where there is nothing, and where the state can not be
 /// shown as JSON.
@@ -13,284 +15,120 @@ pub(crate) fn select<S: Serialize + ?Sized>(state: &S, path: &str) -> Option<Val
     if path.is_empty() {
         return serde_json::to_value(state).ok();
     }
-    state.serialize(Select { path }).ok().flatten()
+    walk(Select { path }, state).ok().flatten()
 }
 
 /// Goes down a path that is not empty.
-#[derive(Clone, Copy)]
 struct Select<'p> {
     path: &'p str,
 }
 
+impl<'p> Look for Select<'p> {
+    type Found = Option<Value>;
+    type Parts = Selected<'p>;
+    type Variant = Variant<'p>;
+
+    fn plain(self) -> Looked<Option<Value>> {
+        Ok(None)
+    }
+
+    fn parts(self) -> Selected<'p> {
+        Selected { path: self.path, found: None, key_len_bytes: 0, place: 0 }
+    }
+
+    fn variant(self, name: &str, is_list: bool) -> Variant<'p> {
+        if !is_start(self.path, name) {
+            return Variant::Elsewhere;
+        }
+        match self.path[name.len()..].trim_start_matches('.') {
+            "" if is_list => Variant::Whole(Value::Array(Vec::new())),
+            "" => Variant::Whole(Value::Object(serde_json::Map::new())),
+            path => Variant::Into(Select { path }.parts()),
+        }
+    }
+}
+
 /// What a path leads to within one part after the other.
-struct Parts<'p> {
+struct Selected<'p> {
     path: &'p str,
     found: Option<Value>,
     /// Length of the key that led to it: of several that fit, the longest counts.
     key_len_bytes: usize,
     /// The next item's place in a list.
     place: usize,
-    /// The key of a map whose value is next.
-    key: Option<String>,
 }
 
-impl<'p> Select<'p> {
-    fn parts(self) -> Parts<'p> {
-        Parts { path: self.path, found: None, key_len_bytes: 0, place: 0, key: None }
+impl Parts for Selected<'_> {
+    type Found = Option<Value>;
+
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Looked<()> {
+        let (place, rest) = self.path.split_once('.').unwrap_or((self.path, ""));
+        if place.parse() == Ok(self.place) {
+            self.found = select(value, rest);
+        }
+        self.place += 1;
+        Ok(())
     }
-}
 
-type Selected = Result<Option<Value>, serde_json::Error>;
-
-impl Parts<'_> {
-    fn keyed<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) {
+    fn keyed<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Looked<()> {
         if is_start(self.path, key) && (self.found.is_none() || key.len() > self.key_len_bytes) {
             let found = select(value, self.path[key.len()..].trim_start_matches('.'));
             if found.is_some() {
                 (self.found, self.key_len_bytes) = (found, key.len());
             }
         }
+        Ok(())
     }
 
-    fn item<T: Serialize + ?Sized>(&mut self, value: &T) {
-        let (place, rest) = self.path.split_once('.').unwrap_or((self.path, ""));
-        if place.parse() == Ok(self.place) {
-            self.found = select(value, rest);
-        }
-        self.place += 1;
+    fn finish(self) -> Looked<Option<Value>> {
+        Ok(self.found)
     }
 }
 
-macro_rules! nothing {
-    ($($method:ident: $type:ty,)+) => {
-        $(fn $method(self, _: $type) -> Selected { Ok(None) })+
-    };
-}
-
-impl<'p> Serializer for Select<'p> {
-    type Ok = Option<Value>;
-    type Error = serde_json::Error;
-    type SerializeSeq = Parts<'p>;
-    type SerializeTuple = Parts<'p>;
-    type SerializeTupleStruct = Parts<'p>;
-    type SerializeTupleVariant = Variant<'p>;
-    type SerializeMap = Parts<'p>;
-    type SerializeStruct = Parts<'p>;
-    type SerializeStructVariant = Variant<'p>;
-
-    nothing! {
-        serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
-        serialize_i128: i128, serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
-        serialize_u128: u128, serialize_f32: f32, serialize_f64: f64, serialize_char: char, serialize_str: &str,
-        serialize_unit_struct: &'static str,
-    }
-
-    fn serialize_bytes(self, bytes: &[u8]) -> Selected {
-        let mut parts = self.parts();
-        bytes.iter().for_each(|byte| parts.item(byte));
-        Ok(parts.found)
-    }
-
-    fn serialize_none(self) -> Selected {
-        Ok(None)
-    }
-
-    fn serialize_unit(self) -> Selected {
-        Ok(None)
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Selected {
-        value.serialize(self)
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Selected {
-        Ok(None)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Selected {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        value: &T,
-    ) -> Selected {
-        let mut parts = self.parts();
-        parts.keyed(variant, value);
-        Ok(parts.found)
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'p>, Self::Error> {
-        Ok(self.parts())
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Parts<'p>, Self::Error> {
-        Ok(self.parts())
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Parts<'p>, Self::Error> {
-        Ok(self.parts())
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        _: usize,
-    ) -> Result<Variant<'p>, Self::Error> {
-        Ok(Variant::of(self.path, variant, Value::Array(Vec::new())))
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Parts<'p>, Self::Error> {
-        Ok(self.parts())
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Parts<'p>, Self::Error> {
-        Ok(self.parts())
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        _: usize,
-    ) -> Result<Variant<'p>, Self::Error> {
-        Ok(Variant::of(self.path, variant, Value::Object(serde_json::Map::new())))
-    }
-}
-
-/// A variant with several parts: in JSON, an object of one key.
+/// A variant with several parts.
 enum Variant<'p> {
     /// The path leads into it.
-    Into(Parts<'p>),
+    Into(Selected<'p>),
     /// The path ends at it: its parts as a list, or as an object.
     Whole(Value),
     /// The path leads elsewhere.
     Elsewhere,
 }
 
-impl<'p> Variant<'p> {
-    fn of(path: &'p str, variant: &str, empty: Value) -> Variant<'p> {
-        if !is_start(path, variant) {
-            return Variant::Elsewhere;
+impl Parts for Variant<'_> {
+    type Found = Option<Value>;
+
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Looked<()> {
+        match self {
+            Variant::Into(parts) => parts.item(value)?,
+            Variant::Whole(Value::Array(items)) => items.push(json(value)?),
+            Variant::Whole(_) | Variant::Elsewhere => {}
         }
-        match path[variant.len()..].trim_start_matches('.') {
-            "" => Variant::Whole(empty),
-            path => Variant::Into(Select { path }.parts()),
-        }
+        Ok(())
     }
 
-    fn found(self) -> Option<Value> {
+    fn keyed<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Looked<()> {
         match self {
+            Variant::Into(parts) => parts.keyed(key, value)?,
+            Variant::Whole(Value::Object(fields)) => {
+                fields.insert(key.to_owned(), json(value)?);
+            }
+            Variant::Whole(_) | Variant::Elsewhere => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Looked<Option<Value>> {
+        Ok(match self {
             Variant::Into(parts) => parts.found,
             Variant::Whole(value) => Some(value),
             Variant::Elsewhere => None,
-        }
+        })
     }
 }
 
-macro_rules! items {
-    ($($trait:ident::$method:ident,)+) => {
-        $(impl ser::$trait for Parts<'_> {
-            type Ok = Option<Value>;
-            type Error = serde_json::Error;
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Self::Error> {
-                self.item(value);
-                Ok(())
-            }
-            fn end(self) -> Selected {
-                Ok(self.found)
-            }
-        })+
-    };
-}
-
-items! {
-    SerializeSeq::serialize_element,
-    SerializeTuple::serialize_element,
-    SerializeTupleStruct::serialize_field,
-}
-
-impl ser::SerializeStruct for Parts<'_> {
-    type Ok = Option<Value>;
-    type Error = serde_json::Error;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Self::Error> {
-        self.keyed(key, value);
-        Ok(())
-    }
-
-    fn end(self) -> Selected {
-        Ok(self.found)
-    }
-}
-
-impl ser::SerializeMap for Parts<'_> {
-    type Ok = Option<Value>;
-    type Error = serde_json::Error;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Self::Error> {
-        // As JSON writes keys: text as it is, numbers and truth values as text.
-        self.key = Some(match serde_json::to_value(key)? {
-            Value::String(text) => text,
-            other => other.to_string(),
-        });
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Self::Error> {
-        if let Some(key) = self.key.take() {
-            self.keyed(&key, value);
-        }
-        Ok(())
-    }
-
-    fn end(self) -> Selected {
-        Ok(self.found)
-    }
-}
-
-impl ser::SerializeTupleVariant for Variant<'_> {
-    type Ok = Option<Value>;
-    type Error = serde_json::Error;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Self::Error> {
-        match self {
-            Variant::Into(parts) => parts.item(value),
-            Variant::Whole(Value::Array(items)) => items.push(serde_json::to_value(value)?),
-            Variant::Whole(_) | Variant::Elsewhere => {}
-        }
-        Ok(())
-    }
-
-    fn end(self) -> Selected {
-        Ok(self.found())
-    }
-}
-
-impl ser::SerializeStructVariant for Variant<'_> {
-    type Ok = Option<Value>;
-    type Error = serde_json::Error;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Self::Error> {
-        match self {
-            Variant::Into(parts) => parts.keyed(key, value),
-            Variant::Whole(Value::Object(fields)) => {
-                fields.insert(key.to_owned(), serde_json::to_value(value)?);
-            }
-            Variant::Whole(_) | Variant::Elsewhere => {}
-        }
-        Ok(())
-    }
-
-    fn end(self) -> Selected {
-        Ok(self.found())
-    }
+fn json<T: Serialize + ?Sized>(value: &T) -> Looked<Value> {
+    serde_json::to_value(value).map_err(|_| fmt::Error)
 }
 
 #[cfg(test)]
