@@ -34,6 +34,7 @@ mod slot;
 mod slots;
 pub(crate) mod snapshot;
 mod snapshot_drop;
+mod snapshot_name;
 mod snapshots;
 mod state;
 mod state_difference;

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::fold::codec;
 use crate::fold::fold::Fold;
 use crate::fold::snapshot::{MAX_FILE_LEN_BYTES, SnapshotHead, decode, encode};
+use crate::fold::snapshot_name::{directory_of, file_name, parse_file_name};
 use crate::fold::state::{Standing, StateDigest, canonical_bytes};
 use crate::fold::voucher::{find_or_append, is_vouched_for};
 use crate::log::paths::SNAPSHOTS;
@@ -76,7 +77,7 @@ impl Snapshots {
     /// All snapshots, each proven in itself, of all folds.
     ///
     /// # Errors
-    /// `Io` where the directory can not be listed.
+    /// `Io` where a directory can not be listed or a file can not be read: what it holds is not known then.
     pub fn list(&self) -> Result<SnapshotList> {
         let mut list = SnapshotList::default();
         for directory in self.entries(SNAPSHOTS, EntryKind::Directory)? {
@@ -91,7 +92,7 @@ impl Snapshots {
             }
             for name in self.entries(&directory, EntryKind::File)? {
                 let file = format!("{directory}/{name}");
-                match self.read(&file) {
+                match self.read(&file)? {
                     Ok((head, _)) => list.snapshots.push(Snapshot { file, head }),
                     Err(why) => list.findings.push(SnapshotFinding { file, code: SPOILED, why }),
                 }
@@ -221,7 +222,7 @@ impl Snapshots {
         let mut removed = Vec::new();
         let mut good = 0;
         for (_, file) in self.candidates::<F>(run, F::VERSION)? {
-            let Ok((head, _)) = self.read(&file) else { continue };
+            let Ok((head, _)) = self.read(&file)? else { continue };
             good += 1;
             if good > keep.max(Snapshots::KEPT_AT_LEAST) {
                 let snapshot = Snapshot { file, head };
@@ -281,7 +282,8 @@ impl Snapshots {
         version: u32,
         file: &str,
     ) -> Result<std::result::Result<Standing<F>, (&'static str, String)>> {
-        let (head, state) = match self.read(file) {
+        // A failing read is a reason to use another one, too: a state needs none.
+        let (head, state) = match self.read(file).unwrap_or_else(|error| Err(error.to_string())) {
             Ok(read) => read,
             Err(why) => return Ok(Err((SPOILED, why))),
         };
@@ -314,7 +316,7 @@ impl Snapshots {
 
     /// A snapshot's state as JSON; `None` where it can not be decoded any more.
     pub(crate) fn state_json<F: Fold>(&self, snapshot: &Snapshot) -> Option<serde_json::Value> {
-        let (_, state) = self.read(&snapshot.file).ok()?;
+        let (_, state) = self.read(&snapshot.file).ok()?.ok()?;
         codec::decode_state::<F::State>(&state).ok().map(|state| crate::fold::state::state_json(&state))
     }
 
@@ -358,21 +360,35 @@ impl Snapshots {
         }
     }
 
-    /// Reads and proves a file. A failing read is a reason to use another one, too.
-    fn read(&self, file: &str) -> std::result::Result<(SnapshotHead, Vec<u8>), String> {
-        let read = || {
-            let open = self.storage.open(file, OpenMode::Read)?;
-            let len = usize::try_from(open.len_bytes()?).ok().filter(|len| *len <= MAX_FILE_LEN_BYTES);
-            let mut bytes = vec![0; len.ok_or(std::io::ErrorKind::FileTooLarge)?];
-            let count = read_full_at(&*open, 0, &mut bytes)?;
-            bytes.truncate(count);
-            Ok::<Vec<u8>, std::io::Error>(bytes)
+    /// Reads and proves a file; within, what is wrong with it.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn read(&self, file: &str) -> Result<std::result::Result<(SnapshotHead, Vec<u8>), String>> {
+        let mut bytes = match self.bytes(file) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Err(format!("it is longer than {MAX_FILE_LEN_BYTES} bytes"))),
+            // What is not there any more, or is no file, needs nobody to look at the disk.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound || WrongKind::of(&error).is_some() => {
+                return Ok(Err(error.to_string()));
+            }
+            Err(error) => return Err(Error::io(format_args!("cannot read {file}"), error)),
         };
-        let mut bytes = read().map_err(|error| format!("it can not be read: {error}"))?;
-        let (head, state) = decode(&bytes)?;
-        let state_start = bytes.len() - state.len();
-        bytes.drain(..state_start);
-        Ok((head, bytes))
+        Ok(decode(&bytes).map(|(head, state)| (head, bytes.len() - state.len())).map(|(head, state_start)| {
+            bytes.drain(..state_start);
+            (head, bytes)
+        }))
+    }
+
+    /// A file's bytes; `None` where it is longer than any snapshot.
+    fn bytes(&self, file: &str) -> std::io::Result<Option<Vec<u8>>> {
+        let open = self.storage.open(file, OpenMode::Read)?;
+        let len = usize::try_from(open.len_bytes()?).ok().filter(|len| *len <= MAX_FILE_LEN_BYTES);
+        let Some(len) = len else { return Ok(None) };
+        let mut bytes = vec![0; len];
+        let count = read_full_at(&*open, 0, &mut bytes)?;
+        bytes.truncate(count);
+        Ok(Some(bytes))
     }
 }
 
@@ -384,27 +400,4 @@ pub(crate) fn check_name<F: Fold>() -> Result<()> {
     }
     let message = format!("{:?} is no name for a fold: 1 to 64 of a-z 0-9 _ . -", F::NAME);
     Err(Error::new(ErrorKind::Invalid, "T0513", message))
-}
-
-fn directory_of(fold: &str, version: u32) -> String {
-    format!("{SNAPSHOTS}/{fold}-{version}")
-}
-
-/// `<seq>.snap` for the store, `<seq>.run-<number>.snap` for a run: so that a run's snapshots are found by name alone.
-fn file_name(seq: Seq, run: Option<Seq>) -> String {
-    match run {
-        None => format!("{seq}.snap"),
-        Some(run) => format!("{seq}.run-{run}.snap"),
-    }
-}
-
-/// What the name of a snapshot's file tells.
-fn parse_file_name(name: &str) -> Option<(Seq, Option<Seq>)> {
-    let mut parts = name.strip_suffix(".snap")?.split('.');
-    let seq = parts.next()?.parse().ok().and_then(Seq::new)?;
-    let run = match parts.next() {
-        None => None,
-        Some(run) => Some(run.strip_prefix("run-")?.parse().ok().and_then(Seq::new)?),
-    };
-    (name == file_name(seq, run)).then_some((seq, run))
 }

@@ -2,8 +2,8 @@
 
 use super::{AllJobs, Job, Jobs, Tally, nightly, open, queued, read, rewrite, store};
 use crate::fold::{Event, Recorded, Snapshots, Start};
-use crate::storage::{Memory, OpenMode, Storage, read_full_at};
-use crate::{Expect, Fold, Journal, SyncPolicy};
+use crate::storage::{Memory, OpenMode, SimDisk, Storage, read_full_at};
+use crate::{ErrorKind, Expect, Fold, Journal, Reader, SyncPolicy};
 use std::sync::Arc;
 
 fn snapshots(storage: &Arc<Memory>) -> Snapshots {
@@ -297,4 +297,36 @@ fn fold_projections_over_the_store_have_snapshots_too() {
     let origin = reader.state::<AllJobs>(None, None, Start::Origin).unwrap();
     assert_eq!(loaded.standing.state, origin.standing.state);
     assert_eq!(Job::TYPE, "acme.job");
+}
+
+/// Bug: a snapshot that the disk did not give was listed as a spoiled one, so that `snap list` ended as if all were known, and a
+/// plan that asks which snapshots there are was made without it.
+#[test]
+fn fold_a_snapshot_that_the_disk_does_not_give_is_an_io_error_and_no_finding() {
+    let sim = SimDisk::new(41);
+    let storage: Arc<dyn Storage> = Arc::new(sim.process(1));
+    let journal = Journal::options().create(true).open_on(Arc::clone(&storage)).unwrap();
+    let run = journal.run_or_create("nightly").unwrap();
+    let made = ["a", "b", "c"].map(|cmd| {
+        run.append(Expect::Any, &[queued(cmd)]).unwrap();
+        run.snapshot::<Jobs>().unwrap()
+    });
+    journal.close().unwrap();
+    let snapshots = Snapshots::new(Arc::clone(&storage));
+    assert_eq!(snapshots.list().unwrap().snapshots, made);
+    for bad in [0..1, 60..61] {
+        sim.fail_reads(&made[2].file, bad).unwrap();
+        let failed = [snapshots.list().map(drop), snapshots.prune::<Jobs>(made[0].head.run, 2).map(drop)];
+        for error in failed.map(Result::unwrap_err) {
+            assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+            assert!(error.to_string().contains(&made[2].file), "{error}");
+        }
+        // A state needs none of them, and tells that it has passed one over.
+        let reader = Reader::open_on(Arc::clone(&storage)).unwrap();
+        let loaded = reader.state::<Jobs>(made[0].head.run, None, Start::Snapshot).unwrap();
+        assert_eq!(from(&loaded), Some(made[1].head.seq));
+        assert_eq!(loaded.findings.iter().map(|finding| &*finding.file).collect::<Vec<_>>(), [&*made[2].file]);
+        sim.heal_reads();
+    }
+    assert_eq!(snapshots.list().unwrap().snapshots, made);
 }
