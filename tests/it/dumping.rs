@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use taffrail::{Batch, Codec, Expect, Journal, Reader, TypeEntry};
 
 use crate::kit::{Directory, run};
+use crate::special_files::three_segments;
 
 #[path = "../../engine/examples/nightly.rs"]
 mod nightly;
@@ -98,4 +99,31 @@ fn what_no_schema_explains_is_shown_as_bytes() {
     assert_eq!(bytes, ["0102ff", "00c801"], "no schema, and a payload that does not fit its schema");
     let human = run(&store, &["log", "dump", "--run", "odd"], "").data;
     assert!(human.contains("  3 bytes 0102ff  ") && human.contains("  3 bytes 00c801  "), "{human}");
+}
+
+/// Bug: with the first segment gone, a dump began with the lowest one that was left, said nothing and ended with 0: the whole
+/// beginning of the log was missing, and no script that reads dumps could know.
+#[test]
+fn a_dump_tells_that_the_first_segment_is_missing() {
+    let directory = Directory::new("first-gone");
+    let store = three_segments(&directory);
+    let whole = events(&store, &[]);
+    std::fs::remove_file(store.join("segments/0000000001.seg")).expect("removed");
+    let dumped = run(&store, &["log", "dump", "-o", "jsonl"], "");
+    let left = dumped.lines();
+    let first = left[0]["seq"].as_u64().expect("a seq");
+    assert!(first > 1 && left.len() as u64 == whole.len() as u64 - (first - 1), "{first} {}", left.len());
+    let error = dumped.error();
+    assert_eq!((dumped.exit, &error["code"]), (Some(4), &json!("T0303")), "{error}");
+    assert_eq!(error["context"]["passed_over"][0]["seqs"], json!({"first": 1, "last": first - 1}), "{error}");
+    let human = run(&store, &["log", "dump", "-n", "1"], "");
+    let told = format!("passed over seqs 1 to {} of unknown runs: T0303: segment 1 is missing", first - 1);
+    assert!(human.exit == Some(4) && human.notes.contains(&told), "{}", human.notes);
+    let back = run(&store, &["log", "dump", "-o", "jsonl", "--reverse"], "");
+    assert_eq!((back.exit, back.lines().len()), (Some(4), left.len()), "{}", back.notes);
+    // What asks for nothing of it is whole.
+    for asked in [&[&*format!("{first}..")][..], &["--reverse", "-n", "3"]] {
+        let dumped = run(&store, &[&["log", "dump", "-o", "jsonl"], asked].concat(), "");
+        assert_eq!((dumped.exit, dumped.notes.as_str()), (Some(0), ""), "{asked:?}");
+    }
 }

@@ -1,4 +1,5 @@
 use crate::error::{Error, Result};
+use crate::log::damage::lost_between;
 use crate::log::listing::Listing;
 use crate::log::loss::{EventOrLoss, Loss};
 use crate::log::open_segment::{Found, OpenSegment};
@@ -6,7 +7,7 @@ use crate::log::piece::SeqRange;
 use crate::log::query::Query;
 use crate::log::reader::Reader;
 use crate::log::record::Record;
-use crate::{ErrorKind, IndexEntry, SegmentNumber, Seq, TypeEntry};
+use crate::{ErrorKind, Gaps, IndexEntry, SegmentHeader, SegmentNumber, Seq, TypeEntry};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -61,6 +62,25 @@ struct Backward {
     records: Vec<EventOrLoss<'static>>,
     lent: Option<Record<'static>>,
     past_damage: bool,
+    /// Whether it was told what is missing before the lowest segment.
+    has_begun: bool,
+}
+
+/// What a query asks for that stood before the lowest segment there is: its file is missing, and nothing records what it held
+/// as absent. (A compacted log records that, and an archive that is read holds what there is.)
+fn lost_before(reader: &Reader, lowest: &SegmentHeader, query: &Query) -> Result<Option<Box<Loss>>> {
+    let (Some(missing), Some(storage)) = (lowest.covers_from.previous(), reader.storage()) else { return Ok(None) };
+    if reader.is_elsewhere() {
+        return Ok(None);
+    }
+    // Absences are recorded in ascending order.
+    let gaps = Gaps::new(reader.known_gaps()?).unwrap_or_default();
+    let lost = lost_between(&gaps, Seq::FIRST, lowest.first_seq);
+    let (Some(first), Some(last)) = (lost.first(), lost.last()) else { return Ok(None) };
+    let seqs = SeqRange { first: first.first, last: last.last };
+    let error = Listing::read(&**storage)?.missing(missing).seq(seqs.first);
+    let loss = Loss::new(error, Some(seqs));
+    Ok(loss.concerns(query).then(|| Box::new(loss)))
 }
 
 impl<'a> Events<'a> {
@@ -259,6 +279,16 @@ impl Forward {
         };
         opened.past_damage = self.past_damage;
         let first = opened.segment.header.first_seq;
+        if self.position == 0
+            && self.expected.is_none()
+            && let Some(loss) = lost_before(reader, &opened.segment.header, query)?
+        {
+            if !self.past_damage {
+                return Err(loss.error);
+            }
+            self.expected = Some(first);
+            return Ok(Some(loss));
+        }
         if let Some(expected) = self.expected.filter(|expected| *expected != first) {
             let message = format!("segment {number} begins with seq {first}, and seq {expected} is due");
             let error = Error::new(ErrorKind::Damaged, "T0303", message);
@@ -282,7 +312,7 @@ impl Forward {
 impl Backward {
     fn start(left: usize) -> Backward {
         let (types, blocks, records) = (Vec::new(), Vec::new(), Vec::new());
-        Backward { left, types, blocks, records, lent: None, past_damage: false }
+        Backward { left, types, blocks, records, lent: None, past_damage: false, has_begun: false }
     }
 
     fn next(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<Option<EventOrLoss<'_>>> {
@@ -298,8 +328,22 @@ impl Backward {
             if let Some((start, end)) = self.blocks.pop() {
                 self.read(reader, query, durable, start, end)?;
             } else if !self.list_blocks(reader, query, durable)? {
-                return Ok(None);
+                return Ok(self.begin(reader, query)?.map(EventOrLoss::Loss));
             }
+        }
+    }
+
+    /// What is missing before the lowest segment, once reading has come there.
+    fn begin(&mut self, reader: &Reader, query: &Query) -> Result<Option<Box<Loss>>> {
+        if self.left > 0 || std::mem::replace(&mut self.has_begun, true) {
+            return Ok(None);
+        }
+        let Some(lowest) = reader.segments.first() else { return Ok(None) };
+        match reader.head_of(*lowest) {
+            Ok((header, _)) => lost_before(reader, &header, query),
+            // That was told where the segment should have been read.
+            Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
