@@ -184,6 +184,13 @@ fn payloads_cannot_move_the_cursor_and_large_batches_are_refused_whole() {
     let long = format!("{{\"run\":\"r2\",\"type\":\"t\",\"data\":\"{}\"}}\n", "x".repeat(17 << 20));
     let answer = run(&store, &["log", "append", "--json"], &long);
     assert_eq!((answer.exit, answer.error()["context"]["line"].as_u64()), (Some(2), Some(1)));
+    // Longer than any line: refused where it stands, behind what was appended and acknowledged.
+    let endless = format!("{{\"run\":\"r2\",\"type\":\"t\",\"data\":1}}\n{}", "x".repeat(40 << 20));
+    let answer = run(&store, &["log", "append", "--json"], &endless);
+    let error = answer.error();
+    assert_eq!((answer.exit, &error["code"]), (Some(2), &serde_json::json!("T0144")), "{error}");
+    assert_eq!(error["context"]["line"], 2, "{error}");
+    assert_eq!(error["context"]["durable"], answer.lines()[0]["durable"], "{error}");
 }
 
 #[test]

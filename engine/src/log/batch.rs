@@ -69,6 +69,8 @@ pub struct Batch {
 pub struct BatchRun(usize);
 
 impl Batch {
+    /// Longest payload of one event, in bytes.
+    pub const MAX_PAYLOAD_LEN_BYTES: usize = layout::MAX_PAYLOAD_LEN_BYTES;
     /// Longest batch, in bytes on disk.
     pub const MAX_LEN_BYTES: u64 = layout::MAX_BATCH_LEN_BYTES;
 

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use taffrail::{Appended, Batch, Error, Expect, Journal, TypeEntry};
 
-use super::input::{Chunks, Defaults, Event};
+use super::input::{Chunks, Defaults, Event, Stopped};
 use crate::codes;
 use crate::command::Context;
 use crate::exit::Exit;
@@ -112,7 +112,7 @@ impl Append {
         let mut gathered_len_bytes = 0;
         let mut any = false;
         // Whatever is wrong with the input is found before the lock is taken for it.
-        while let Some(lines) = chunks.next_chunk().map_err(|error| unreadable(&error))? {
+        while let Some(lines) = chunks.next_chunk().map_err(|stopped| appender.told(unread(&stopped)))? {
             let mut events = Vec::with_capacity(lines.len());
             let mut bad = None;
             for (number, line) in lines {
@@ -308,13 +308,16 @@ fn is_of_one_event(error: &Error) -> bool {
     matches!(error.code(), "T0141" | "T0142" | "T0143" | "T0144")
 }
 
-fn unreadable(error: &io::Error) -> Failure {
-    let (code, exit) = match error.kind() {
-        io::ErrorKind::InvalidData => (codes::T0147, Exit::Usage),
-        _ => (codes::T0309, Exit::Io),
+fn unread(stopped: &Stopped) -> Problem {
+    let (code, exit) = match stopped {
+        Stopped::LongLine(_) => (codes::T0144, Exit::Usage),
+        Stopped::Source(_) => (codes::T0309, Exit::Io),
     };
-    let message = format!("cannot read standard input: {error}");
-    Problem::new(code, exit, message).hint(format!("taffrail explain {code}")).into()
+    let problem = Problem::new(code, exit, stopped.to_string()).hint(format!("taffrail explain {code}"));
+    match stopped {
+        Stopped::LongLine(line) => problem.at(format!("line {line}")).with("line", *line),
+        Stopped::Source(_) => problem,
+    }
 }
 
 fn too_long() -> Failure {

@@ -1,12 +1,13 @@
 //! Events as `log append` takes them: JSON lines, in chunks of what is there.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use taffrail::{RunOpened, TypeEntry};
+use taffrail::{Batch, RunOpened, TypeEntry};
 
 use crate::codes;
 use crate::exit::Exit;
@@ -70,7 +71,12 @@ impl Event {
         let data = document.data.map_or("null", RawValue::get);
         // Where in the line the data stands: it is a piece of it.
         let before = (data.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-        let payload = payload(data).map_err(|(column, reason)| not_json(before + column, &reason))?;
+        let payload = payload(data).map_err(|refused| match refused {
+            Refused::NotJson(column, reason) => not_json(before + column, &reason),
+            Refused::TooLong(len_bytes) => {
+                Box::new(too_long(len_bytes).at(format!("line {number}")).with("line", number))
+            }
+        })?;
         let event = Self { run, kind, payload, line: number };
         event.check().map_err(|problem| Box::new(problem.at(format!("line {number}")).with("line", number)))?;
         Ok(event)
@@ -81,13 +87,15 @@ impl Event {
     /// # Errors
     /// T0147 with the column; T0142, T0150 for names.
     pub fn of_arguments(run: &str, kind: &str, data: &str) -> Result<Self, Box<Problem>> {
-        let payload = payload(data).map_err(|(column, reason)| {
-            Problem::new(codes::T0147, Exit::Usage, format!("the data is not JSON: {reason}"))
-                .at(format!("column {column} of the data"))
-                .hint("taffrail explain T0147")
-                .with("column", column)
-        });
-        let payload = payload.map_err(Box::new)?;
+        let payload = payload(data).map_err(|refused| match refused {
+            Refused::TooLong(len_bytes) => Box::new(too_long(len_bytes)),
+            Refused::NotJson(column, reason) => Box::new(
+                Problem::new(codes::T0147, Exit::Usage, format!("the data is not JSON: {reason}"))
+                    .at(format!("column {column} of the data"))
+                    .hint("taffrail explain T0147")
+                    .with("column", column),
+            ),
+        })?;
         let event = Self { run: run.to_owned(), kind: kind.to_owned(), payload, line: 1 };
         event.check().map(|()| event)
     }
@@ -116,12 +124,36 @@ fn reason(error: &serde_json::Error) -> String {
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// The bytes of a payload: the JSON as given, numbers digit by digit, without blanks between the values. On error the
-/// 1-based column and the reason.
-fn payload(json: &str) -> Result<Vec<u8>, (usize, String)> {
+/// Why data is not stored.
+enum Refused {
+    /// It is not JSON: the 1-based column and the reason.
+    NotJson(usize, String),
+    /// It takes so many bytes.
+    TooLong(usize),
+}
+
+fn too_long(len_bytes: usize) -> Problem {
+    let most = Batch::MAX_PAYLOAD_LEN_BYTES;
+    let message = format!("an event's payload takes {len_bytes} bytes; {most} are the most");
+    Problem::new(codes::T0144, Exit::Usage, message).hint("taffrail explain T0144")
+}
+
+/// The bytes of a payload: the JSON as given, numbers digit by digit, without blanks between the values.
+fn payload(json: &str) -> Result<Vec<u8>, Refused> {
+    let bytes = without_blanks(json);
+    // Before it is parsed, which takes a multiple of its length in memory.
+    if bytes.len() > Batch::MAX_PAYLOAD_LEN_BYTES {
+        return Err(Refused::TooLong(bytes.len()));
+    }
     // Read as a whole, not only skipped over: what is stored must be readable, down to its escapes and its depth.
     let parsed: Result<Value, _> = serde_json::from_str(json);
-    parsed.map_err(|error| (error.column().max(1), reason(&error)))?;
+    match parsed {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Refused::NotJson(error.column().max(1), reason(&error))),
+    }
+}
+
+fn without_blanks(json: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(json.len());
     let (mut quoted, mut escaped) = (false, false);
     for byte in json.bytes() {
@@ -133,11 +165,35 @@ fn payload(json: &str) -> Result<Vec<u8>, (usize, String)> {
         }
         escaped = quoted && byte == b'\\' && !escaped;
     }
-    Ok(bytes)
+    bytes
 }
 
 /// A line, and its number from 1.
 pub type NumberedLine = (u64, Vec<u8>);
+
+/// Why there are no more lines, though the input has not ended.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The source can not be read.
+    Source(io::Error),
+    /// The line of this number is longer than the line of any event.
+    LongLine(u64),
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => write!(formatter, "cannot read standard input: {error}"),
+            Self::LongLine(_) => {
+                let (most, payload) = (LINE_LEN_BYTES_MAX, Batch::MAX_PAYLOAD_LEN_BYTES);
+                write!(formatter, "the line has more than {most} bytes; an event's payload has at most {payload}")
+            }
+        }
+    }
+}
+
+/// Longest line: twice the longest payload, for names, and for blanks between values, which are not stored.
+const LINE_LEN_BYTES_MAX: usize = 2 * Batch::MAX_PAYLOAD_LEN_BYTES;
 
 /// Lines of a stream, in chunks of what is there.
 #[derive(Debug)]
@@ -153,8 +209,6 @@ pub struct Chunks<Source> {
 impl<Source: Read + Waiting> Chunks<Source> {
     /// A chunk is handed out when this much is there, or when nothing more is.
     const LEN_BYTES: usize = 1 << 20;
-    /// Longest line: a payload of 16 MiB, with every character escaped, and names.
-    const LINE_LEN_BYTES_MAX: usize = 128 << 20;
 
     /// Chunks of a source.
     pub fn new(source: Source) -> Self {
@@ -164,20 +218,21 @@ impl<Source: Read + Waiting> Chunks<Source> {
     /// The next lines, with their numbers; blank ones are left out. `None` at the end.
     ///
     /// # Errors
-    /// What the source says; `InvalidData` for a line beyond all limits.
-    pub fn next_chunk(&mut self) -> io::Result<Option<Vec<NumberedLine>>> {
+    /// What the source says; a line beyond all limits, before the rest of it is read.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<NumberedLine>>, Stopped> {
         loop {
             if self.ended {
                 return Ok(None);
             }
-            self.fill()?;
-            let whole = match self.rest.iter().rposition(|byte| *byte == b'\n') {
+            // What is left from before has no end of a line: only what comes now is searched for one, or a long line would
+            // be searched again with every piece of it.
+            let searched = self.rest.len();
+            self.fill().map_err(Stopped::Source)?;
+            let newline = self.rest[searched..].iter().rposition(|byte| *byte == b'\n');
+            let whole = match newline {
                 _ if self.ended => self.rest.len(),
-                Some(newline) => newline + 1,
-                None if self.rest.len() > Self::LINE_LEN_BYTES_MAX => {
-                    let message = format!("line {} is longer than any event", self.line + 1);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-                }
+                Some(newline) => searched + newline + 1,
+                None if self.rest.len() > LINE_LEN_BYTES_MAX => return Err(Stopped::LongLine(self.line + 1)),
                 None => continue,
             };
             let rest = self.rest.split_off(whole);
@@ -227,7 +282,7 @@ impl Waiting for io::StdinLock<'_> {
 mod tests {
     use std::io::{self, Read};
 
-    use super::{Chunks, Defaults, Event, Waiting};
+    use super::{Chunks, Defaults, Event, Stopped, Waiting};
 
     fn event(line: &str) -> Result<Event, (String, Option<String>)> {
         let defaults = Defaults { run: Some("r"), kind: Some("t") };
@@ -303,5 +358,52 @@ mod tests {
             lines.extend(chunk);
         }
         assert_eq!(lines, [(1, b"a".to_vec()), (2, b"bc".to_vec()), (5, b"d".to_vec())]);
+    }
+
+    /// One line without an end, as a pipe gives it: 64 KiB at a time. Counts what was read.
+    struct Endless(u64);
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let len = buffer.len().min(64 << 10);
+            buffer[..len].fill(b'x');
+            self.0 += len as u64;
+            Ok(len)
+        }
+    }
+
+    impl Waiting for Endless {
+        fn waiting_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    /// Bug: a line of 300 MB took more than 20 s to be refused: up to 128 MiB of it were gathered, and searched for its end
+    /// anew with every 64 KiB.
+    #[test]
+    fn a_line_beyond_all_limits_is_refused_before_it_is_read_to_its_end() {
+        let mut chunks = Chunks::new(Endless(0));
+        let stopped = chunks.next_chunk().expect_err("no event is as long");
+        assert!(matches!(stopped, Stopped::LongLine(1)), "{stopped}");
+        assert!(chunks.source.0 < 34 << 20, "{} bytes were read", chunks.source.0);
+        let mut chunks = Chunks::new(io::Cursor::new(b"a\n".to_vec()).chain(Endless(0)));
+        assert_eq!(chunks.next_chunk().expect("what stands before it"), Some(vec![(1, b"a".to_vec())]));
+        assert!(matches!(chunks.next_chunk().expect_err("the second line"), Stopped::LongLine(2)));
+    }
+
+    impl<First: Read, Second: Read> Waiting for io::Chain<First, Second> {
+        fn waiting_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_payload_that_is_too_long_is_refused_with_its_line() {
+        let long = "x".repeat(17 << 20);
+        let error = event(&format!(r#"{{"data":"{long}"}}"#)).expect_err("too long");
+        assert_eq!(error, ("T0144".to_owned(), Some("line 7".to_owned())));
+        // Blanks between values are not stored, so they do not count.
+        let blank = " ".repeat(17 << 20);
+        assert_eq!(event(&format!(r#"{{"data":[{blank}1]}}"#)).expect("short").payload, b"[1]");
     }
 }
