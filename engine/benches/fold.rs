@@ -1,5 +1,7 @@
 //! How fast a log is folded, on one core: a million small events of one run from memory, the run schema over a million
-//! events of a thousand runs from a warm disk, and how long a bisection over a million events takes. Then what a snapshot saves: the
+//! events of a thousand runs from a warm disk (tasks that carry nothing but names and usage, so that it is the cost of an
+//! event), and over a tenth as many with all that real runs carry (requests, results, gates, values: about 340 bytes each, so
+//! that it is the cost of what is kept as well), and how long a bisection over a million events takes. Then what a snapshot saves: the
 //! state of a run of a million events from the first one, and from snapshots that lie so many events back. And what a fold takes in
 //! memory: the most that was resident while ten times as many events came to a state of the same size.
 //!
@@ -9,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use taffrail::fold::{History, Judgement, Start};
-use taffrail::run::{Change, EffectRequest, Outcome, Runs, Usage};
+use taffrail::run::{Change, Content, EffectRequest, Outcome, Runs, Usage, ValueSource, Verdict};
 use taffrail::storage::{Memory, Storage};
 use taffrail::{Batch, Event, Expect, Fold, Folding, Journal, Reader, Recorded, Replay, Seq, SyncPolicy};
 
@@ -95,6 +97,78 @@ fn runs_on_disk(directory: &std::path::Path) -> taffrail::Result<Reader> {
     }
     journal.close()?;
     Reader::open(directory)
+}
+
+/// How many events the turn of a run has that carries everything.
+const TURN: u64 = 10;
+
+/// What happens in one turn: a task, a value, a check, an artifact and a command that fails.
+fn turn(number: u64) -> [Change; 10] {
+    let step: taffrail::run::Text = format!("turn/{number}/plan").into();
+    let command: taffrail::run::Text = format!("turn/{number}/cmd").into();
+    let text = "Read the report of the last check, change what it names, and run the check again.";
+    let digest = format!("blake3:{}", "0123456789abcdef".repeat(4));
+    let request = Content::inline(
+        &serde_json::json!({ "prompt": text, "files": ["src/main.rs", "src/report.rs"], "turn": number }),
+    );
+    let result =
+        Content::inline(&serde_json::json!({ "summary": text, "changed": ["src/report.rs"], "notes": [text, text] }));
+    let usage = Usage { input_tokens: 5_100, output_tokens: 420, nano_usd: 31_000_000, ..Usage::default() };
+    let gate = format!("check/{number}");
+    let asked = |step: &taffrail::run::Text, kind: &str| EffectRequest {
+        step: step.clone(),
+        kind: kind.into(),
+        label: "change what the check named".into(),
+        request: request.clone(),
+        request_digest: Some(digest.as_str().into()),
+        ..EffectRequest::default()
+    };
+    [
+        Change::EffectRequested(asked(&step, "task")),
+        Change::EffectResolved { step: step.clone(), outcome: Outcome::Ok, result: result.clone(), error: None, usage },
+        Change::UsageRecorded { step: Some(step), model: Some("a-model-of-some-kind".into()), usage },
+        Change::ValueRecorded {
+            key: format!("now/{number}"),
+            source: ValueSource::Time,
+            value: taffrail::run::Json::of(&serde_json::json!("2026-11-26T03:00:00Z")),
+        },
+        Change::GateRequested {
+            gate: gate.clone(),
+            spec: request.clone(),
+            spec_digest: digest.clone(),
+            inputs_digest: Some(digest.clone()),
+        },
+        Change::GateFinished { gate, verdict: Verdict::Passed, result: result.clone() },
+        Change::ArtifactPut { name: "report.json".into(), digest: digest.clone(), len_bytes: 4_096 },
+        Change::EffectRequested(asked(&command, "command")),
+        Change::EffectResolved {
+            step: command,
+            outcome: Outcome::Error,
+            result,
+            error: Some("the command ended with 101".into()),
+            usage: Usage::default(),
+        },
+        Change::Noted { label: "report".into(), message: text.into() },
+    ]
+}
+
+/// A tenth of the events, in runs of five hundred that carry everything; and how many there are.
+fn full_runs_on_disk(directory: &std::path::Path) -> taffrail::Result<(Reader, u64)> {
+    let journal = Journal::options().create(true).sync(SyncPolicy::Never).exclusive(true).open(directory)?;
+    let (runs, turns) = (event_count() / 10 / 500, 49);
+    for run in 0..runs {
+        let mut batch = Batch::new();
+        let run = batch.run_or_create(format!("run-{run}"), Expect::New);
+        let created = Change::Created { process: "bench".into(), process_digest: None, inputs: Content::None };
+        batch.typed(Some(run), None, &created.by("engine"))?;
+        for change in (0..turns).flat_map(turn) {
+            batch.typed(Some(run), None, &change.by("claimed:somebody@example.org"))?;
+        }
+        batch.typed(Some(run), None, &Change::Completed { output: Content::None }.by("engine"))?;
+        journal.append(batch)?;
+    }
+    journal.close()?;
+    Ok((Reader::open(directory)?, runs * (turns * TURN + 2)))
 }
 
 fn fold<F: Fold>(reader: &Reader) -> taffrail::Result<u64> {
@@ -190,7 +264,7 @@ fn print_memory(directory: &std::path::Path) -> taffrail::Result<()> {
 
 fn bench(criterion: &mut Criterion) {
     let directory = std::env::temp_dir().join(format!("taffrail-bench-{}", std::process::id()));
-    for part in ["memory", "snapshots", "runs"] {
+    for part in ["memory", "snapshots", "runs", "full"] {
         #[allow(clippy::disallowed_methods, reason = "the bench makes the directory itself")]
         std::fs::create_dir_all(directory.join(part)).expect("a directory");
     }
@@ -206,6 +280,11 @@ fn bench(criterion: &mut Criterion) {
     let runs = runs_on_disk(&directory.join("runs")).expect("a store on disk");
     group.bench_function("run schema from a warm disk", |bencher| {
         bencher.iter(|| assert_eq!(fold::<Runs>(&runs).expect("the log is whole"), event_count()));
+    });
+    let (full, count) = full_runs_on_disk(&directory.join("full")).expect("a store on disk");
+    group.throughput(Throughput::Elements(count));
+    group.bench_function("run schema with everything that runs carry", |bencher| {
+        bencher.iter(|| assert_eq!(fold::<Runs>(&full).expect("the log is whole"), count));
     });
     group.finish();
     #[allow(clippy::disallowed_methods, reason = "the bench has made the directory itself")]
