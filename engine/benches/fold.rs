@@ -1,6 +1,6 @@
 //! How fast a log is folded, on one core: a million small events of one run from memory, the run schema over a million
 //! events of a thousand runs from a warm disk (tasks that carry nothing but names and usage, so that it is the cost of an
-//! event), and over a tenth as many with all that real runs carry (requests, results, gates, values: about 340 bytes each, so
+//! event), and over a tenth as many with all that real runs carry (requests, results, gates, values: about 500 bytes each, so
 //! that it is the cost of what is kept as well), and how long a bisection over a million events takes. Then what a snapshot saves: the
 //! state of a run of a million events from the first one, and from snapshots that lie so many events back. And what a fold takes in
 //! memory: the most that was resident while ten times as many events came to a state of the same size.
