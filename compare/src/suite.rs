@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const SIZES: [(u64, u64); 3] = [(128, 1_000_000), (1024, 300_000), (16 << 10, 20_000)];
 /// Seconds after which an engine has appended enough in W1: its rate is that of what it has done until then, and what reads
 /// its log reads that. Nothing fast gets there.
-const MOST_SECONDS: u64 = 3;
+const MOST_SECONDS: u64 = 2;
 /// The same for the log that W5 opens.
 const MOST_SECONDS_OF_LARGE_LOG: &str = "15";
 /// Events of 1 KiB that W5 opens a log of.
@@ -134,7 +134,7 @@ impl Suite<'_> {
         self.limits()?;
         if self.arguments.wants("2") {
             for (size, count) in [(128, 500), (1024, 2000), (16 << 10, 500)] {
-                self.durable("W2", size, "durable", &["--n", &self.scaled(count), "--limit", "2"], &json!({}))?;
+                self.durable("W2", size, "durable", &["--n", &self.scaled(count), "--limit", "1"], &json!({}))?;
             }
         }
         if self.arguments.wants("3") {
