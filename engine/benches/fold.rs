@@ -15,6 +15,10 @@ use taffrail::run::{Change, Content, EffectRequest, Outcome, Runs, Usage, ValueS
 use taffrail::storage::{Memory, Storage};
 use taffrail::{Batch, Event, Expect, Fold, Folding, Journal, Reader, Recorded, Replay, Seq, SyncPolicy};
 
+/// That of the command line.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many events there are: a multiple of 10,000.
 fn event_count() -> u64 {
     let asked = std::env::var("TAFFRAIL_BENCH_EVENTS").ok().and_then(|text| text.parse().ok());

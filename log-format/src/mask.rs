@@ -35,10 +35,12 @@ pub fn apply_mask(log_id: LogId, seq: Seq, mask: u8, payload: &mut [u8]) {
         return;
     }
     let mut stream = Keystream::new(log_id, seq, mask);
-    for chunk in payload.chunks_mut(8) {
-        for (byte, key) in chunk.iter_mut().zip(stream.next().to_le_bytes()) {
-            *byte ^= key;
-        }
+    let (words, rest) = payload.as_chunks_mut();
+    for word in words {
+        *word = (u64::from_le_bytes(*word) ^ stream.next()).to_le_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(stream.next().to_le_bytes()) {
+        *byte ^= key;
     }
 }
 
