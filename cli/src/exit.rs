@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::line::Line;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -53,6 +55,12 @@ impl Exit {
     #[must_use]
     pub fn number(self) -> u8 {
         self as u8
+    }
+
+    /// As answers end: `[exit 4]`, on a line of its own, so that the command above it can be copied as a line.
+    #[must_use]
+    pub fn line(self) -> Line {
+        Line::from(format!("[exit {}]", self.number()).as_str())
     }
 
     /// What it means, in one line.

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::human;
 use crate::output::Output;
 use crate::problem::Problem;
+use crate::run_names::RunNames;
 use crate::store::Store;
 
 /// Losses that are told one by one.
@@ -17,7 +18,17 @@ const MOST_TOLD: usize = 20;
 pub fn tell_one(loss: &Loss, store: &Store, output: &mut Output) {
     let problem = store.problem(&loss.error);
     let place = problem.place.map(|place| format!(" ({place})")).unwrap_or_default();
-    output.warning(&format!("passed over {loss}: {}: {}{place}", problem.code, problem.message));
+    output.warning(&format!("passed over {}: {}: {}{place}", named(loss, store), problem.code, problem.message));
+}
+
+/// What is lost, with the name of its run where something tells it.
+fn named(loss: &Loss, store: &Store) -> String {
+    let said = loss.to_string();
+    let Some(run) = loss.header.and_then(|header| header.run) else { return said };
+    // The name is an extra: where it can not be read, the number stays.
+    let Ok(reader) = store.reader() else { return said };
+    let name = RunNames::default().name(&reader, run);
+    if name.starts_with('#') { said } else { said.replace(&format!("run #{run}"), &name) }
 }
 
 /// Tells them, and gives the exit code that they ask for. For programs they are one error, of the first one, which lists them.

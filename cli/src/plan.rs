@@ -66,11 +66,11 @@ impl Proposal {
         Line::new().tone(Tone::Heading, &format!("plan {}", self.name)).plain("   (nothing written)")
     }
 
-    /// `apply: taffrail ...      [exit 4]`
+    /// `apply: taffrail ...`, and `[exit 4]` below it: a line that is copied is a command and nothing else.
     #[must_use]
-    pub fn footing(&self, exit: Exit) -> Line {
+    pub fn footing(&self, exit: Exit) -> [Line; 2] {
         let command = self.apply_command();
-        Line::new().tone(Tone::Hint, "apply").plain(&format!(": {command}      [exit {}]", exit.number()))
+        [Line::new().tone(Tone::Hint, "apply").plain(&format!(": {command}")), exit.line()]
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Settings {
     pub lock_timeout: Setting<Duration>,
     /// `[retention]`; `None` where no file has it.
     pub retention: Setting<Option<RetentionConfig>>,
+    /// `[redaction]`: what any file names, with the source of the strongest that has it.
+    pub redaction: Setting<RedactionConfig>,
 }
 
 impl Settings {
@@ -64,7 +66,12 @@ impl Settings {
             (Source::Store, of_store),
             (Source::User, of_user),
         ];
+        let redacting: Vec<(Source, RedactionConfig)> =
+            layers.iter().filter_map(|(source, layer)| Some((*source, layer.redaction.clone()?))).collect();
+        let redaction_source = redacting.first().map_or(Source::Default, |(source, _)| *source);
+        let all = all_of(redacting.into_iter().map(|(_, config)| config));
         Self {
+            redaction: Setting { value: all, source: redaction_source },
             sync: Setting::layered(layers.iter().map(|(source, layer)| (*source, layer.sync)), SyncPolicy::default()),
             segment_size_bytes: Setting::layered(
                 layers.iter().map(|(source, layer)| (*source, layer.segment_size_bytes)),
@@ -93,7 +100,7 @@ impl Settings {
 
     /// Name, value and source of each, as `store info` shows them.
     #[must_use]
-    pub fn rows(&self) -> [(&'static str, String, Source); 4] {
+    pub fn rows(&self) -> [(&'static str, String, Source); 5] {
         [
             ("sync", self.sync.value.to_string(), self.sync.source),
             ("segment_size", format_byte_size(self.segment_size_bytes.value), self.segment_size_bytes.source),
@@ -103,7 +110,33 @@ impl Settings {
                 self.retention.value.as_ref().map_or_else(|| "none".to_owned(), RetentionConfig::to_string),
                 self.retention.source,
             ),
+            ("redaction", self.redaction_text(), self.redaction.source),
         ]
+    }
+
+    /// Secrets that `[redaction]` names, and whose variables are not set: nothing is redacted for them.
+    #[must_use]
+    pub fn unset_secrets(&self) -> Vec<&str> {
+        let is_unset = |name: &&String| std::env::var(name.as_str()).map_or(true, |value| value.is_empty());
+        self.redaction.value.secrets.iter().filter(is_unset).map(String::as_str).collect()
+    }
+
+    /// What is redacted, by names alone: `fields data.password; patterns aws; secrets GITHUB_TOKEN`.
+    fn redaction_text(&self) -> String {
+        let RedactionConfig { fields, patterns, secrets } = &self.redaction.value;
+        let unset = self.unset_secrets();
+        let secret = |name: &String| match unset.contains(&name.as_str()) {
+            true => format!("{name} (not set)"),
+            false => name.clone(),
+        };
+        let kinds = [
+            ("fields", fields.iter().map(|field| field.as_str().to_owned()).collect::<Vec<_>>()),
+            ("patterns", patterns.iter().map(|(name, _)| name.clone()).collect()),
+            ("secrets", secrets.iter().map(secret).collect()),
+        ];
+        let named = kinds.iter().filter(|(_, names)| !names.is_empty());
+        let parts: Vec<String> = named.map(|(kind, names)| format!("{kind} {}", names.join(", "))).collect();
+        if parts.is_empty() { "none".to_owned() } else { parts.join("; ") }
     }
 }
 
@@ -178,6 +211,17 @@ fn parsed<T>(
     })
 }
 
+/// What any of several tables names.
+fn all_of(configs: impl Iterator<Item = RedactionConfig>) -> RedactionConfig {
+    let mut all = RedactionConfig::default();
+    for config in configs {
+        all.fields.extend(config.fields);
+        all.patterns.extend(config.patterns);
+        all.secrets.extend(config.secrets);
+    }
+    all
+}
+
 /// What a store's settings keep out of its log, with the secrets of this process's environment. The user's own file adds to
 /// it: what either of them names is redacted.
 ///
@@ -190,12 +234,7 @@ pub fn redactor(store: &Disk) -> Result<Redactor, Failure> {
         Some(directory) => of_user(&directory.join(CONFIG_FILE_NAME))?.redaction,
         None => None,
     };
-    let mut all = RedactionConfig::default();
-    for config in [of_store, of_user].into_iter().flatten() {
-        all.fields.extend(config.fields);
-        all.patterns.extend(config.patterns);
-        all.secrets.extend(config.secrets);
-    }
+    let all = all_of([of_store, of_user].into_iter().flatten());
     all.redactor(&|name| std::env::var(name).ok()).map_err(|error| translate::engine(&path, &error).into())
 }
 

@@ -197,7 +197,10 @@ impl Store {
         if near.is_empty() {
             return problem;
         }
-        let message = format!("{}; the nearest: {}", problem.message, near.join(", "));
+        // The engine's own guess at the name would say the same twice.
+        let is_guess = error.hint_text().is_some_and(|hint| hint.starts_with("did you mean"));
+        let said = if is_guess { error.message() } else { problem.message.as_str() };
+        let message = format!("{said}; the nearest: {}", near.join(", "));
         Problem { message, ..problem }.with("nearest", near)
     }
 

@@ -1,10 +1,10 @@
 //! What a command about states is about: a fold's state of one run, or of the store, at places of the log.
 
-use taffrail::fold::Scope;
+use taffrail::fold::{Scope, unread};
 use taffrail::position::Position;
 use taffrail::run::seq_of_step;
 use taffrail::storage::Storage;
-use taffrail::{Fold, Reader, Seq};
+use taffrail::{Fold, Reader, Seq, Standing};
 
 use crate::codes;
 use crate::exit::Exit;
@@ -12,6 +12,7 @@ use crate::problem::{Failure, Problem};
 use crate::run_names::RunNames;
 use crate::store::Store;
 use crate::translate;
+use crate::usage::quoted;
 
 /// A store that is being read, and the run whose state is asked for.
 #[derive(Debug)]
@@ -86,19 +87,33 @@ impl Subject {
     pub fn seq(&self, position: Option<&Position>) -> Result<Seq, Failure> {
         let head = Position::Head { back: 0 };
         let position = position.unwrap_or(&head);
-        if let (Some(run), Position::Before(step) | Position::After(step)) = (self.run, position) {
-            let after = matches!(position, Position::After(_));
-            let seq = seq_of_step(&self.reader, run, step, after).map_err(|error| self.problem(&error))?;
-            return seq.ok_or_else(|| self.no_step(position));
+        if let Some(run) = self.run
+            && let Some(seq) = seq_of_position(&self.store, &self.reader, (run, self.title()), position)?
+        {
+            return Ok(seq);
         }
         let resolved = self.reader.resolve_for(self.run, position, self.store.disk.now_ns());
         resolved.map_err(|error| self.problem(&error))
     }
 
-    fn no_step(&self, position: &Position) -> Failure {
-        let message = format!("no position {position}: {} has no such step, or it has not come so far", self.title());
-        let words = format!("run show {}", crate::usage::quoted(self.title()));
-        Problem::new(codes::T0146, Exit::Differs, message).hint(self.store.command(&words)).into()
+    /// Whether the fold has met events here.
+    ///
+    /// # Errors
+    /// T0425 where there are none of a type that it reads, and none are missing; as reading.
+    pub fn check_read<F: Fold>(&self, standing: &Standing<F>) -> Result<(), Failure> {
+        if standing.events > 0 || standing.lacks().next().is_some() {
+            return Ok(());
+        }
+        Err(self.problem(&self.unread::<F>()?))
+    }
+
+    /// What is to be said where a fold has met no event.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn unread<F: Fold>(&self) -> Result<taffrail::Error, Failure> {
+        let run = self.run.map(|run| (run, self.title()));
+        unread::<F>(&self.reader, run).map_err(|error| self.problem(&error))
     }
 
     /// What people call it: the run's name, or the store.
@@ -112,6 +127,30 @@ impl Subject {
     pub fn problem(&self, error: &taffrail::Error) -> Failure {
         self.store.problem(error).into()
     }
+}
+
+/// The seq of a position that is a step of a run, which is given with what people call it; `None` for any other position.
+///
+/// # Errors
+/// T0146 where the run has no such step; as reading.
+pub fn seq_of_position(
+    store: &Store,
+    reader: &Reader,
+    (run, name): (Seq, &str),
+    position: &Position,
+) -> Result<Option<Seq>, Failure> {
+    let (step, after) = match position {
+        Position::Before(step) => (step, false),
+        Position::After(step) => (step, true),
+        _ => return Ok(None),
+    };
+    let seq = seq_of_step(reader, run, step, after).map_err(|error| store.problem(&error))?;
+    if seq.is_some() {
+        return Ok(seq);
+    }
+    let message = format!("no position {position}: {name} has no such step, or it has not come so far");
+    let hint = store.command(&format!("run show {}", quoted(name)));
+    Err(Problem::new(codes::T0146, Exit::Differs, message).hint(hint).into())
 }
 
 fn no_runs(store: &Store) -> Failure {

@@ -87,7 +87,7 @@ pub fn engine(store: &Path, error: &Error) -> Problem {
     let message = advice.map_or_else(|| error.message().to_owned(), |advice| format!("{}; {advice}", error.message()));
     let mut problem = Problem::new(code, exit_of(error), message)
         .at(format!("{}{place}", store.display()))
-        .hint(command.map_or_else(|| format!("taffrail explain {code}"), str::to_owned));
+        .hint(command.map_or_else(|| next(code.as_str()), str::to_owned));
     if let Some(advice) = advice {
         problem = problem.with("advice", advice);
     }
@@ -101,6 +101,17 @@ pub fn engine(store: &Path, error: &Error) -> Problem {
         problem = problem.with("seq", seq);
     }
     problem
+}
+
+/// The command that helps with an error which names none itself.
+fn next(code: &str) -> String {
+    let command = match code {
+        "T0141" => "run list",
+        "T0146" => "log stat",
+        "T0303" => "log verify",
+        _ => return format!("taffrail explain {code}"),
+    };
+    format!("taffrail {command}")
 }
 
 /// The exit code of an error of the engine: its kind answers "what do I do now?".

@@ -57,6 +57,33 @@ fn commands_refuse_what_they_cannot_use_and_touch_nothing() {
     assert!(snapshot(&store.join("segments")) == before, "something was appended");
 }
 
+/// Half of the errors hinted at `taffrail explain`, where one command is known that helps; and a bad export was said to be at the
+/// store, though it is not the store that is wrong.
+#[test]
+fn errors_hint_at_the_command_that_helps_and_name_what_is_wrong() {
+    let directory = Directory::new("hints");
+    let store = directory.store();
+    one_event(&store);
+    let hint = |words: &[&str]| {
+        let answer = run(&store, &[words, &["--json"]].concat(), "");
+        answer.error()["hint"].as_str().expect("a hint").to_owned()
+    };
+    let made = hint(&["log", "append", "--run", "new run", "--type", "t", "{\"a\": 1}"]);
+    assert_eq!(made, "taffrail log append --create --run 'new run' --type t '{\"a\": 1}'");
+    assert_eq!(hint(&["run", "show", "nobody"]), "taffrail run list");
+    assert_eq!(hint(&["log", "dump", "--at", "mark:none"]), "taffrail log stat");
+    let answer = run(&store, &["run", "show", "nihgtly"], "");
+    assert_eq!(answer.notes.matches("nightly").count(), 1, "said once: {answer:?}");
+    let lines = directory.path().join("lines");
+    std::fs::write(&lines, "root:x:0:0\n").expect("written");
+    let path = lines.to_str().expect("UTF-8");
+    let answer = run(&store, &["log", "import", path], "");
+    assert!(answer.notes.contains("this is neither an export nor a bundle nor a directory of runs"), "{answer:?}");
+    assert!(answer.notes.contains(&format!("\n  at {path}\n")), "{answer:?}");
+    let answer = run(&store, &["log", "export", "--bundle", "/nonexistent/b.tfb"], "");
+    assert!(answer.notes.contains("\n  at /nonexistent\n") && answer.exit == Some(74), "{answer:?}");
+}
+
 #[test]
 fn a_bad_line_stops_before_it_and_what_came_before_is_kept() {
     let directory = Directory::new("line");

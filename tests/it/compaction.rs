@@ -364,3 +364,28 @@ fn a_killed_compaction_is_finished_or_taken_back_by_the_next() {
         assert!(told(&store) == before, "round {round}: events are missing");
     }
 }
+
+/// "There is nothing to compact: runs that have ended", said the plan for a store in which two had ended. They stay since what
+/// could go of them lies in the newest segment; now the plan says so, of each of them.
+#[test]
+fn a_run_of_which_nothing_can_go_yet_is_told_with_the_reason() {
+    let directory = Directory::new("stays");
+    let store = directory.store();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/demo");
+    assert_eq!(run(&store, &["log", "import", source.to_str().expect("UTF-8")], "").exit, Some(0));
+    for more in [&["--finished"][..], &["--finished", "--drop"], &["--prefix"]] {
+        if more.len() > 1 {
+            assert_eq!(run(&store, &["snap", "create"], "").exit, Some(0));
+        }
+        let words = [&["log", "compact"], more].concat();
+        let shown = run(&store, &words, "");
+        assert_eq!(shown.exit, Some(0), "{shown:?}");
+        assert!(shown.data.starts_with("there is nothing to compact: "), "{shown:?}");
+        for name in ["fix-login", "nightly-7"] {
+            let line = shown.data.lines().find(|line| line.starts_with(&format!("  stays   {name}: ")));
+            assert!(line.is_some_and(|line| line.contains("in the newest segment")), "{name} {shown:?}");
+        }
+    }
+    let none = run(&store, &["log", "compact", "--finished", "--status", "closed"], "");
+    assert!(none.data.ends_with("\n  no run is one of those\n"), "{none:?}");
+}

@@ -159,7 +159,7 @@ impl Place {
         let output = shell.env("XDG_CONFIG_HOME", "/nonexistent").output().expect("sh runs");
         let lines: Vec<String> = String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect();
         let is_alone = command.starts_with("taffrail ") && !command.contains(['|', ';']);
-        let said = lines.last().and_then(|line| line.rsplit_once("      [exit ")?.1.strip_suffix(']'));
+        let said = lines.last().and_then(|line| line.strip_prefix("[exit ")?.strip_suffix(']'));
         if let (true, Some(said)) = (is_alone, said) {
             assert_eq!(output.status.code().map(|code| code.to_string()).as_deref(), Some(said), "{command}");
         }

@@ -117,7 +117,7 @@ fn a_dump_tells_that_the_first_segment_is_missing() {
     assert_eq!((dumped.exit, &error["code"]), (Some(4), &json!("T0303")), "{error}");
     assert_eq!(error["context"]["passed_over"][0]["seqs"], json!({"first": 1, "last": first - 1}), "{error}");
     let human = run(&store, &["log", "dump", "-n", "1"], "");
-    let told = format!("passed over seqs 1 to {} of unknown runs: T0303: segment 1 is missing", first - 1);
+    let told = format!("passed over seqs 1..={} of unknown runs: T0303: segment 1 is missing", first - 1);
     assert!(human.exit == Some(4) && human.notes.contains(&told), "{}", human.notes);
     let back = run(&store, &["log", "dump", "-o", "jsonl", "--reverse"], "");
     assert_eq!((back.exit, back.lines().len()), (Some(4), left.len()), "{}", back.notes);
@@ -125,5 +125,45 @@ fn a_dump_tells_that_the_first_segment_is_missing() {
     for asked in [&[&*format!("{first}..")][..], &["--reverse", "-n", "3"]] {
         let dumped = run(&store, &[&["log", "dump", "-o", "jsonl"], asked].concat(), "");
         assert_eq!((dumped.exit, dumped.notes.as_str()), (Some(0), ""), "{asked:?}");
+    }
+}
+
+/// What the log's own reports call `124..=243` could not be typed, a step needed a run although `--run` named one, and a dump that
+/// showed nothing said nothing either.
+#[test]
+fn ranges_are_typed_as_they_are_printed_and_an_empty_dump_says_why() {
+    let directory = Directory::new("ranges");
+    let store = directory.store();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/demo");
+    assert_eq!(run(&store, &["log", "import", source.to_str().expect("UTF-8")], "").exit, Some(0));
+    let seqs = |words: &[&str]| -> Vec<u64> {
+        events(&store, words).iter().map(|event| event["seq"].as_u64().expect("a seq")).collect()
+    };
+    assert_eq!(seqs(&["5..=7"]), [5, 6, 7]);
+    assert_eq!(seqs(&["..=2"]), [1, 2]);
+    assert_eq!(seqs(&["5..7"]), [5, 6]);
+    let printed = run(&store, &["log", "verify"], "").data;
+    let range = printed.split("seq ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a range");
+    assert_eq!(seqs(&[range]), seqs(&[]), "{range}: what verify prints is everything");
+    let shown = run(&store, &["state", "show", "release-42", "steps", "--at", "before:shell-step.3"], "");
+    assert_eq!(shown.exit, Some(0), "{shown:?}");
+    let before = seqs(&["--run", "release-42", "--at", "before:shell-step.3"]);
+    let after = seqs(&["--run", "release-42", "before:shell-step.3..=after:shell-step.3"]);
+    assert!(!before.is_empty() && !after.is_empty() && before.last() <= after.first(), "{before:?} {after:?}");
+    let none = run(&store, &["log", "dump", "--run", "release-42", "before:nothing"], "");
+    assert!(none.exit == Some(1) && none.notes.contains("release-42 has no such step"), "{none:?}");
+    for (words, said) in [
+        (&["5..2"][..], "no event: the range 5..2 is empty; A..B is from A up to B, and A..=B has B in it"),
+        (&["999.."], "no event: the log ends with seq "),
+        (&["--where", "seq == 0"], "no event matches"),
+        (&["--run", "release-42", "1..=2"], "no event is like that"),
+    ] {
+        let answer = run(&store, &[&["log", "dump"], words].concat(), "");
+        assert_eq!((answer.exit, answer.data.as_str()), (Some(1), ""), "{words:?} {answer:?}");
+        assert!(answer.notes.starts_with(said) && answer.notes.lines().count() == 1, "{words:?} {answer:?}");
+    }
+    for words in ["3-5", "3:5"] {
+        let answer = run(&store, &["log", "dump", words], "");
+        assert!(answer.exit == Some(2) && answer.notes.contains("two positions around `..`"), "{answer:?}");
     }
 }

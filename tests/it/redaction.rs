@@ -112,3 +112,103 @@ fn what_the_settings_name_never_reaches_the_disk() {
         (Some(2), Some("T0130"), Some(3))
     );
 }
+
+/// An import redacted the events and copied every other file as it was: with a pattern that named a token, the segments were
+/// clean, and `blobs/` had the token in the output of a command and in the record of a task. Nothing said so.
+#[test]
+fn an_import_redacts_files_as_it_redacts_events_and_says_how_many_places() {
+    let directory = Directory::new("redact-import");
+    let store = directory.store();
+    let config = store.join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("the settings");
+    let table = "[redaction]\nsecrets = ['TAFFRAIL_TEST_SECRET']\npatterns = { key = 'AKIA[A-Z]+' }\n";
+    std::fs::write(&config, format!("{text}{table}")).expect("written");
+    let source = directory.path().join("runs");
+    let write = |path: &str, text: &str| {
+        let path = source.join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    let event = |seq: u32, message: &str| {
+        let text = format!(
+            "{{\"type\":\"PROCESS_LOG\",\"recordedAt\":\"2026-08-19T10:00:0{seq}.000Z\",\"data\":{{\"message\":\"{message}\"}}}}"
+        );
+        write(&format!("job/journal/00000{seq}.01M818XSYAT3SDZDYASJG1H9G{seq}.json"), &text);
+    };
+    write("job/run.json", "{\"runId\":\"job\",\"processId\":\"p\"}");
+    event(1, SECRET);
+    event(2, "nothing");
+    write(
+        "job/tasks/a/stdout.log",
+        &format!("$ curl\n{SECRET} AKIAXYZ\n{{\"token\":\"\\u0068unter2-correct-horse\"}}\n"),
+    );
+    write("job/tasks/a/result.json", &format!("{{\"key\": \"AKIAABC\", \"deep\": [\"{SECRET}\"]}}"));
+    write("job/artifacts/page.bin", &format!("\u{1}\u{2}{SECRET}\u{3}"));
+    write("job/artifacts/clean.txt", "clean");
+    let import = |more: &[&str]| {
+        let path = source.to_str().expect("UTF-8");
+        let mut importing = command(&store, &[&["log", "import", path][..], more].concat());
+        let output = importing.env("TAFFRAIL_TEST_SECRET", SECRET).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let report = |more: &[&str]| -> Value {
+        serde_json::from_str(&import(&[&["--json"][..], more].concat())).expect("a report")
+    };
+    let first = report(&[]);
+    assert_eq!((&first["files_kept"], &first["redacted"]), (&5.into(), &7.into()), "{first}");
+    assert_eq!(holders(&store), Vec::<PathBuf>::new());
+    let holds_key = |bytes: &[u8]| bytes.windows(5).any(|window| window == b"AKIAX" || window == b"AKIAA");
+    assert!(!snapshot(&store).values().any(|(.., bytes)| holds_key(bytes)));
+    assert_eq!(run(&store, &["log", "verify"], "").exit, Some(0), "events name the blobs as they were kept");
+    // A second import knows the files again, and so does a dry run; one that has changed is redacted as well.
+    for more in [&["--dry-run"][..], &[]] {
+        let again = report(more);
+        let counts = ["events_added", "files_kept", "files_already_there", "redacted"].map(|key| again[key].clone());
+        assert_eq!(counts, [0, 0, 5, 0].map(Value::from), "{again}");
+    }
+    write("job/tasks/a/stdout.log", &format!("again {SECRET}\n"));
+    let changed = import(&[]);
+    assert!(changed.contains("1 place redacted.") && changed.contains("changed-since-import"), "{changed}");
+    assert_eq!(holders(&store), Vec::<PathBuf>::new());
+
+    // A bundle of another store that has them: its blobs are named by their digests, so those that hold a secret stay out.
+    let other = directory.path().join("other");
+    assert_eq!(run(&other, &["store", "init"], "").exit, Some(0));
+    let path = source.to_str().expect("UTF-8");
+    assert_eq!(run(&other, &["log", "import", path], "").exit, Some(0));
+    let bundle = directory.path().join("b.tfb");
+    let bundle = bundle.to_str().expect("UTF-8");
+    assert_eq!(run(&other, &["log", "export", "--bundle", bundle], "").exit, Some(0));
+    let mut importing = command(&store, &["log", "import", bundle, "--json"]);
+    let output = importing.env("TAFFRAIL_TEST_SECRET", SECRET).output().expect("it runs");
+    let added: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert!(output.status.success() && added["notes"][0].as_str().expect("a note").starts_with("blobs left out: "));
+    assert_eq!(holders(&store), Vec::<PathBuf>::new());
+}
+
+/// `store info` showed every setting but what is redacted, and a secret whose variable was not set redacted nothing, without a word.
+#[test]
+fn store_info_names_what_is_redacted_and_warns_of_secrets_that_are_not_there() {
+    let directory = Directory::new("redact-info");
+    let store = directory.store();
+    let row = |store: &Path| {
+        let info = run(store, &["store", "info"], "");
+        assert_eq!(info.exit, Some(0), "{info:?}");
+        let line = info.data.lines().find(|line| line.starts_with("redaction ")).expect("a row").to_owned();
+        (line.split_whitespace().collect::<Vec<_>>().join(" "), info.notes)
+    };
+    assert_eq!(row(&store), ("redaction none default".to_owned(), String::new()));
+    let config = store.join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("the settings");
+    let table = "[redaction]\nfields = ['data.password']\nsecrets = ['PATH', 'TAFFRAIL_TEST_UNSET']\n\
+                 patterns = { card = '4[0-9]{15}' }\n";
+    std::fs::write(&config, format!("{text}{table}")).expect("written");
+    let (line, notes) = row(&store);
+    let said = "redaction fields data.password; patterns card; secrets PATH, TAFFRAIL_TEST_UNSET (not set) ";
+    assert!(line.starts_with(said) && !line.contains("15}"), "{line}");
+    assert!(
+        notes.contains("the variable TAFFRAIL_TEST_UNSET, which [redaction] names as a secret, is not set"),
+        "{notes}"
+    );
+}

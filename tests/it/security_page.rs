@@ -320,8 +320,37 @@ fn no_page_assures_what_no_evidence_shows() {
             pages.push(format!("docs/{name}"));
         }
     }
-    let all: Vec<String> = pages.iter().flat_map(|page| assurances(page, &read(page))).collect();
+    let mut all: Vec<String> = pages.iter().flat_map(|page| assurances(page, &read(page))).collect();
+    for manifest in manifests() {
+        all.extend(assurances(&manifest, &description(&read(&manifest))));
+    }
     assert!(all.is_empty(), "{all:#?}");
+}
+
+/// The manifests of all packages.
+fn manifests() -> Vec<String> {
+    let entries = root().read_dir().expect("the repository");
+    let named = entries.map(|entry| format!("{}/Cargo.toml", entry.expect("an entry").file_name().to_string_lossy()));
+    named.filter(|manifest| root().join(manifest).is_file()).collect()
+}
+
+/// What a manifest says of its package.
+fn description(manifest: &str) -> String {
+    let line = manifest.lines().find_map(|line| line.strip_prefix("description = "));
+    line.map(|text| text.trim_matches('"').to_owned()).unwrap_or_default()
+}
+
+/// The engine was described as a log "that cannot lose what it acknowledged", a word that the pages were not allowed, and which
+/// is not so with every policy: nobody looked at what the manifests say, which is what a registry shows of a package first.
+#[test]
+fn descriptions_of_packages_are_read_as_pages_are() {
+    let manifests = manifests();
+    for package in ["engine", "cli", "log-format"] {
+        let manifest = format!("{package}/Cargo.toml");
+        assert!(manifests.contains(&manifest) && !description(&read(&manifest)).is_empty(), "{manifest}");
+    }
+    let boast = "[package]\nname = \"x\"\ndescription = \"A log that cannot lose what it acknowledged.\"\n";
+    assert_eq!(assurances("Cargo.toml", &description(boast)).len(), 1);
 }
 
 #[test]

@@ -276,3 +276,49 @@ fn a_second_process_catches_a_fold_that_depends_on_its_process_and_names_the_eve
     // Registration, opening, and three jobs that keep their order come first.
     assert!(divergence["seq"].as_u64() >= Some(6), "{divergence}");
 }
+
+/// A run whose events no fold reads was answered wrongly or in circles: `run rewind` found "no event at or before" the last
+/// event, `run close` said `not-created "Closed"`, `snap create` advised `snap create`, and `replay` counted no run.
+#[test]
+fn a_run_of_foreign_types_is_told_as_such_by_every_command_that_needs_a_fold() {
+    let directory = Directory::new("foreign-run");
+    let store = directory.store();
+    for kind in ["job.begun", "job.done"] {
+        let appended = run(&store, &["log", "append", "--create", "--run", "q", "--type", kind, "1"], "");
+        assert_eq!(appended.exit, Some(0), "{appended:?}");
+    }
+    let said =
+        "run q has no event that the fold taffrail.run knows: its types job.begun, job.done belong to another program";
+    for words in [
+        &["run", "rewind", "q", "--to", "head"][..],
+        &["run", "fork", "q", "--name", "r"],
+        &["run", "close", "q"],
+        &["run", "undo", "q"],
+        &["snap", "create", "q"],
+        &["snap", "create"],
+    ] {
+        let before = snapshot(&store);
+        let answer = run(&store, words, "");
+        assert_eq!(answer.exit, Some(7), "{words:?} {answer:?}");
+        let said = if words == ["snap", "create"] { said.replacen("run q", "the log", 1) } else { said.to_owned() };
+        assert!(answer.notes.starts_with(&format!("error[T0425]: {said}")), "{words:?} {answer:?}");
+        assert!(answer.notes.contains("main_with"), "{answer:?}");
+        let hint = answer.notes.lines().find_map(|line| line.strip_prefix("  hint: taffrail ")).expect("a hint");
+        let words: Vec<&str> = hint.split(' ').collect();
+        assert_eq!(run(&store, &words, "").exit, Some(0), "{hint}");
+        assert!(answer.data.is_empty() && before.len() == snapshot(&store).len(), "{answer:?}");
+    }
+    for words in [&["replay"][..], &["replay", "--run", "q"], &["state", "show", "q"]] {
+        let answer = run(&store, words, "");
+        assert_eq!(answer.exit, Some(0), "{words:?} {answer:?}");
+        assert!(answer.notes.contains("knows: its types job.begun, job.done belong"), "{words:?} {answer:?}");
+    }
+    // Beside a run that the fold reads it is passed over, and an empty store has nothing to be told.
+    let empty = Directory::new("foreign-empty");
+    let answer = run(&empty.store(), &["snap", "create"], "");
+    assert_eq!((answer.exit, answer.notes.as_str()), (Some(0), "the log has no event yet that a fold could read\n"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/demo");
+    assert_eq!(run(&store, &["log", "import", source.to_str().expect("UTF-8")], "").exit, Some(0));
+    let created = run(&store, &["snap", "create"], "");
+    assert!(created.exit == Some(0) && created.data.contains("release-42"), "{created:?}");
+}

@@ -242,6 +242,10 @@ fn fold_all<F: Fold>(subject: &Subject, until: Option<Seq>, output: &mut Output)
         table.row([name, human::thousands(run.events), missing, state]);
     }
     output.lines(table.lines())?;
+    let is_unread = |run: &RunReport| run.events == 0 && run.missing == 0 && run.doubt.is_none() && run.error.is_none();
+    if until.is_none() && runs.iter().all(is_unread) {
+        output.note(subject.unread::<F>()?.message());
+    }
     let events = runs.iter().map(|run| run.events).sum();
     let (runs, events) = (human::count(runs.len() as u64, "run"), human::count(events, "event"));
     let heading = format!("{runs}, {events} folded by {} version {}", F::NAME, F::VERSION);

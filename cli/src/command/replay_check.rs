@@ -227,13 +227,13 @@ fn show(report: &Report<'_>, subject: &Subject, exit: Exit, output: &mut Output)
         output.line(Line::new().tone(Tone::Warning, "not compared").plain(&text))?;
     }
     let runs = human::count(report.runs.len() as u64, "run");
-    let ending = format!("      [exit {}]", exit.number());
     if report.compared == 0 {
         let fold = format!("{} version {}", report.fold, report.version);
         let text = format!(": no state of {fold} is recorded, so this proves nothing either way");
         output.line(Line::new().tone(Tone::Warning, "nothing to compare").plain(&text))?;
         let hint = subject.store.command("replay --check --twice");
-        output.line(Line::new().tone(Tone::Hint, "hint").plain(&format!(": {hint}{ending}")))?;
+        output.line(Line::new().tone(Tone::Hint, "hint").plain(&format!(": {hint}")))?;
+        output.line(exit.line())?;
         return Ok(());
     }
     let (equal, compared) = (human::thousands(report.equal), human::count(report.compared, "comparison"));
@@ -243,11 +243,12 @@ fn show(report: &Report<'_>, subject: &Subject, exit: Exit, output: &mut Output)
     } else {
         format!("{} diverged", human::count(report.diverged, "run"))
     };
-    let counted = format!(": {equal} of {compared} equal, in {runs}{ending}");
+    let counted = format!(": {equal} of {compared} equal, in {runs}");
     output.line(Line::new().tone(tone, &text).plain(&counted))?;
     if report.diverged > 0 {
         output.line(Line::new().tone(Tone::Hint, "hint").plain(": taffrail explain T0503"))?;
     }
+    output.line(exit.line())?;
     Ok(())
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use taffrail::fold::{DropPlan, Losses, Scope, Snapshot, SnapshotFinding, Snapshots, Start};
+use taffrail::fold::{DropPlan, Losses, Scope, Snapshot, SnapshotFinding, Snapshots, Start, unread};
 use taffrail::storage::Storage;
-use taffrail::{Fold, Folding, Replay, Seq};
+use taffrail::{Fold, Folding, Reader, Replay, Seq};
 
 use crate::command::Context;
 use crate::exit::Exit;
@@ -150,7 +150,9 @@ impl Create {
         if F::SCOPE == Scope::Store || self.run.is_some() {
             let subject = Subject::find::<F>(store, self.run.as_deref())?;
             let loaded = subject.reader.state::<F>(subject.run, None, Start::Snapshot);
-            let created = loaded.and_then(|loaded| snapshots.create(&journal, subject.run, &loaded.standing));
+            let loaded = loaded.map_err(|error| subject.problem(&error))?;
+            subject.check_read(&loaded.standing)?;
+            let created = snapshots.create(&journal, subject.run, &loaded.standing);
             let snapshot = created.map_err(|error| subject.problem(&error))?;
             journal.close().map_err(|error| subject.problem(&error))?;
             print(&[row(&snapshot, |_| subject.title().to_owned())], &[], context.output)?;
@@ -178,6 +180,9 @@ impl Create {
             }
         }
         journal.close().map_err(|error| store.problem(&error))?;
+        if rows.is_empty() && exit == Exit::Clean {
+            return nothing::<F>(&store, &reader, context.output);
+        }
         print(&rows, &[], context.output)?;
         Ok(exit)
     }
@@ -211,6 +216,20 @@ impl Drop {
         print_applied(&applied, &proposal.name, Some(&store.command("store undo")), &store, context)?;
         Ok(Exit::Clean)
     }
+}
+
+/// No run has a state to be written. Where there are events, they are of types that the fold does not read.
+fn nothing<F: Fold>(store: &Store, reader: &Reader, output: &mut Output) -> Result<Exit, Failure> {
+    let problem = |error: taffrail::Error| store.problem(&error);
+    let error = unread::<F>(reader, None).map_err(problem)?;
+    if reader.types().map_err(problem)?.iter().any(|entry| !entry.hint) {
+        return Err(problem(error).into());
+    }
+    if output.format().is_json() {
+        print(&[], &[], output)?;
+    }
+    output.note(error.message());
+    Ok(Exit::Clean)
 }
 
 fn snapshots_of(store: &Store) -> Snapshots {
@@ -306,6 +325,6 @@ fn print_plan(plan: &DropPlan, proposal: &Proposal, output: &mut Output) -> Resu
     }
     output.line(format!("  keep    quarantine/{}/: the files", proposal.name).as_str())?;
     output.line("no event is lost: states are folded from an older snapshot, or from the first event")?;
-    output.line(proposal.footing(Exit::Clean))?;
+    output.lines(proposal.footing(Exit::Clean))?;
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! Taking a bundle over.
 
-use super::manifest::Kind;
+use super::manifest::{Kind, Member};
+use super::member::MemberFile;
 use super::{Bundle, Progress, restore};
 use crate::blob::{Blobs, PutError};
 use crate::error::{Error, Result};
 use crate::export::{Lines, Selection};
 use crate::fold::Snapshots;
-use crate::import::jsonl;
 use crate::import::{ImportFailure, ImportProgress, ImportReport};
+use crate::import::{RESTORED_UNREDACTED, jsonl, redact_file};
+use crate::redact::Redactor;
 use crate::storage::Storage;
 use crate::{Depth, ErrorKind, LogId, Options, Reader, Seq, Severity, VerifyOptions, VerifyReport, verify};
 use std::io::{self, BufRead, Read};
@@ -63,6 +65,9 @@ fn run(
         restore::restore(bundle, storage, &options, accepts_damage, progress, report)?;
         report.events_added = verified.totals.events - verified.totals.lost;
         report.restored = true;
+        if options.redactor.is_some() {
+            report.notes.push(RESTORED_UNREDACTED.to_owned());
+        }
         report.notes.push(format!(
             "this is log {} again: append to this store or to the one that it was made from, and not to both",
             log_id.short()
@@ -73,7 +78,9 @@ fn run(
         // The store has to be there before its blobs.
         options.clone().open_on(Arc::clone(storage))?.close()?;
     }
-    blobs(bundle, storage, progress, report)?;
+    // The same log again has the same blobs, as its events say.
+    let redactor = options.redactor.as_deref().filter(|_| !is_same_log);
+    blobs(bundle, storage, redactor, progress, report)?;
     if is_same_log {
         snapshots(bundle, storage)?;
         report.restored = manifest.whole;
@@ -117,14 +124,26 @@ fn check_log(
 }
 
 /// Keeps the bundle's blobs, durably, before any record names them.
-fn blobs(bundle: &Bundle, storage: &Arc<dyn Storage>, progress: Progress<'_>, report: &mut ImportReport) -> Result<()> {
+fn blobs(
+    bundle: &Bundle,
+    storage: &Arc<dyn Storage>,
+    redactor: Option<&Redactor>,
+    progress: Progress<'_>,
+    report: &mut ImportReport,
+) -> Result<()> {
     let mut blobs = Blobs::new(Arc::clone(storage));
     let members = &bundle.manifest().members;
     let of_blobs = members.iter().filter(|member| matches!(Kind::of(&member.path), Some(Kind::Blob(_))));
     let total = of_blobs.clone().map(|member| member.len_bytes).sum();
     let mut done = 0;
+    let mut left_out = 0;
     for member in of_blobs {
         let file = bundle.member(member)?;
+        if redactor.map_or(Ok(false), |redactor| is_left_out(redactor, &file, member))? {
+            left_out += 1;
+            done += member.len_bytes;
+            continue;
+        }
         let put = blobs.put_from(|sink| {
             super::copying::copy(&file, member, &mut |chunk| {
                 done += chunk.len() as u64;
@@ -140,7 +159,27 @@ fn blobs(bundle: &Bundle, storage: &Arc<dyn Storage>, progress: Progress<'_>, re
             Err(PutError::Source(error) | PutError::Store(error)) => return Err(error),
         }
     }
+    if left_out > 0 {
+        // Redacted, they would have other names than the events say.
+        report.notes.push(format!(
+            "blobs left out: {left_out}, since they hold what [redaction] names, or are too long to be looked through; \
+             `log verify` tells of events that name them"
+        ));
+    }
     blobs.settle()
+}
+
+/// Whether a blob is not to be kept, since what must not be written is in it, or since nobody can tell.
+fn is_left_out(redactor: &Redactor, file: &MemberFile, member: &Member) -> Result<bool> {
+    if member.len_bytes > redact_file::MOST_LEN_BYTES {
+        return Ok(true);
+    }
+    let mut bytes = Vec::new();
+    super::copying::copy(file, member, &mut |chunk| {
+        bytes.extend_from_slice(chunk);
+        Ok(())
+    })?;
+    Ok(redact_file::redact_file(redactor, &bytes).is_some())
 }
 
 /// Puts snapshots there that are not: they are of the same log, and are proven before use.

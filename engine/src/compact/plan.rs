@@ -1,7 +1,7 @@
 use crate::compact::choice::Choice;
 use crate::compact::chooser::{Chooser, most, wanted};
 use crate::compact::folds::Folds;
-use crate::compact::sums::{runs, segments};
+use crate::compact::sums::{runs, segments, unmoved};
 use crate::compact::survey::{Limits, Survey};
 use crate::error::Result;
 use crate::fold::{Pass, Replay};
@@ -184,9 +184,11 @@ impl CompactionPlan {
         passes.extend(provers.iter_mut().map(|prover| &mut **prover as &mut dyn Pass));
         Replay::of(&reader).go(&mut passes)?;
         let chooser = Chooser::new(folds, &wanted, &provers, &survey, originals)?;
-        let (going, covered, stays) = chooser.choose(choice);
+        let (going, covered, mut stays) = chooser.choose(choice);
         let segments = segments(&**storage, &listing, &survey, &going, last)?;
         let runs = runs(&survey, &going, &covered, last);
+        stays.extend(unmoved(&survey, &going, &runs, last));
+        stays.sort_by_key(|stays| stays.run);
         let events = segments.iter().map(|segment| segment.events).sum();
         let bytes_now = listing.segments.iter().map(|(_, len)| len).sum();
         let replaced: u64 = segments.iter().flat_map(|segment| &segment.lens_bytes).sum();

@@ -1,6 +1,6 @@
 //! What a compaction takes out of each segment, and of each run, in events and bytes.
 
-use crate::compact::plan::{RunCompaction, SegmentCompaction};
+use crate::compact::plan::{RunCompaction, RunStays, SegmentCompaction};
 use crate::compact::survey::{Span, Survey};
 use crate::error::Result;
 use crate::log::compact::going::Going;
@@ -69,4 +69,28 @@ pub(super) fn runs(
         })
     };
     sums.into_iter().filter(|(_, sum)| sum.events > 0).filter_map(of_run).collect()
+}
+
+/// The runs that may go, and of which there is nothing to take, each with the reason.
+pub(super) fn unmoved(
+    survey: &Survey<'_>,
+    going: &Going,
+    runs: &[RunCompaction],
+    last: Option<SegmentNumber>,
+) -> Vec<RunStays> {
+    let moved: BTreeSet<u64> = runs.iter().map(|run| run.run).collect();
+    let of_run = |(run, before): (&Seq, &Seq)| {
+        let seen = survey.runs.get(run).filter(|_| !moved.contains(&run.get()))?;
+        let why = match last {
+            None => {
+                "what could go of it lies in the newest segment, which is not compacted before it is full".to_owned()
+            }
+            Some(last) if seen.last_at > last => {
+                format!("what could go of it lies behind segment {last}, the last one that can be compacted now")
+            }
+            Some(_) => format!("nothing of it before seq {before} is left in the log that could go"),
+        };
+        Some(RunStays { run: run.get(), name: seen.name.clone(), why })
+    };
+    going.runs.iter().filter_map(of_run).collect()
 }

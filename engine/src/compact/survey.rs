@@ -16,7 +16,7 @@ pub(super) struct RunSeen {
     /// Types of its events that no fold of the program reads, and that are no hints.
     pub(super) foreign: BTreeSet<Kind>,
     /// Where its last event lies, and how much it was counted for.
-    last_at: SegmentNumber,
+    pub(super) last_at: SegmentNumber,
     last_counted_bytes: u64,
 }
 

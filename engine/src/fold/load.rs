@@ -182,7 +182,7 @@ fn compacted<F: Fold>(missing: &Missing, gap: &GapRange) -> Error {
     let (digest, place) = (blake3::Hash::from(gap.digest).to_hex(), gap.kept_in.as_str());
     let place = if place.is_empty() { "dropped".to_owned() } else { format!("moved to {place}, which is not there") };
     let message = format!(
-        "{missing}: compacted away, and no snapshot of {} covers them; seqs {} to {} were {place}, BLAKE3 {}",
+        "{missing}: compacted away, and no snapshot of {} covers them; seqs {}..={} were {place}, BLAKE3 {}",
         F::NAME,
         gap.first,
         gap.last,

@@ -44,6 +44,7 @@ pub mod testkit;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod unread;
 mod upcast;
 mod voucher;
 mod walk;
@@ -78,5 +79,6 @@ pub(crate) use state::hex;
 pub use state::{Missing, Standing, StateDigest, canonical_bytes, state_json};
 pub use state_difference::{FieldChange, state_differences, value_at};
 pub use states::{StateLine, States, each_state};
+pub use unread::unread;
 pub use upcast::{Foreign, Upcasts};
 pub(crate) use voucher::is_vouched_for;

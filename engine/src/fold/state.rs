@@ -148,7 +148,7 @@ impl<F: Fold> Standing<F> {
 pub(crate) fn doubt_text(doubt: SeqRange) -> String {
     match doubt {
         SeqRange { first, last } if first == last => format!("seq {first} can not be read, and may be of it"),
-        SeqRange { first, last } => format!("seqs {first} to {last} can not be read, and may be of it"),
+        SeqRange { first, last } => format!("seqs {first}..={last} can not be read, and may be of it"),
     }
 }
 

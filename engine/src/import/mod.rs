@@ -8,7 +8,12 @@
 pub mod babysitter;
 pub mod jsonl;
 pub(crate) mod record;
+pub(crate) mod redact_file;
 mod report;
+
+/// What a restore has to say where the settings name secrets.
+pub(crate) const RESTORED_UNREDACTED: &str = "a restore brings the log back as it was: what [redaction] names was not taken \
+                                              out of it, and `taffrail log redact` takes it out";
 
 /// What ends an import that somebody has stopped.
 fn stopped() -> crate::Error {

@@ -102,11 +102,28 @@ pub(crate) struct FileNote {
     /// What it is by its place: `stdout`, `result`, ...
     pub(crate) kind: String,
     pub(crate) len_bytes: u64,
-    /// Of its content: the blob's name.
+    /// Of its content as it was kept: the blob's name.
     pub(crate) digest: Digest,
+    /// Places that were redacted before it was kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) redacted: u64,
+    /// The digest of the source's file, where it was redacted: by it, a second import knows it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source_digest: Option<Digest>,
     /// The digest that an earlier import found in this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) replaces: Option<Digest>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl FileNote {
+    /// The digest that the file had where it came from.
+    pub(crate) fn found_digest(&self) -> Digest {
+        self.source_digest.unwrap_or(self.digest)
+    }
 }
 
 impl Note for RunImported {

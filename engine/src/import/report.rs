@@ -88,6 +88,8 @@ pub struct ImportReport {
     pub files_already_there: u64,
     /// Bytes of events and files, new ones and others.
     pub bytes_read: u64,
+    /// Places that were redacted before anything was written: in events, and in files that were kept.
+    pub redacted: u64,
     /// Whether the store is now the same log again: same id, same seqs.
     pub restored: bool,
     /// What is to be known besides, in words.

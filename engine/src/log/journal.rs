@@ -4,6 +4,7 @@ use crate::log::batch::{AppendError, Appended, Batch, Expect};
 use crate::log::group::{Group, Lead, Pending, Ticket};
 use crate::log::options::{Options, SyncPolicy};
 use crate::log::writer::{KnownKind, One, Writer, no_run};
+use crate::redact::Redactor;
 use crate::storage::{Disk, Storage};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -60,6 +61,11 @@ impl Journal {
     /// another one, or in [`Journal::append`].
     pub fn submit(&self, batch: Batch) -> Ticket<'_> {
         Ticket::new(self, self.group.push(self.redacted(batch)))
+    }
+
+    /// What never reaches the log; `None` where nothing was named.
+    pub(crate) fn redactor(&self) -> Option<Arc<Redactor>> {
+        self.options.redactor.clone()
     }
 
     /// The batch without what must not be written.

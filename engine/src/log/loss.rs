@@ -48,14 +48,14 @@ impl Loss {
     }
 }
 
-/// What is lost, in words: `seq 7 of run #2`, `seqs 7 to 9 of unknown runs`.
+/// What is lost, in words: `seq 7 of run #2`, `seqs 7..=9 of unknown runs`.
 impl fmt::Display for Loss {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(SeqRange { first, last }) = self.seqs else { return formatter.write_str("no event that is known") };
         if first == last {
             write!(formatter, "seq {first}")?;
         } else {
-            write!(formatter, "seqs {first} to {last}")?;
+            write!(formatter, "seqs {first}..={last}")?;
         }
         match self.header.map(|header| header.run) {
             Some(Some(run)) => write!(formatter, " of run #{run}"),

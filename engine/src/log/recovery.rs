@@ -79,7 +79,8 @@ impl RecoveryPlan {
     #[must_use]
     pub fn refusal(&self) -> Option<Error> {
         let tail = &self.tail;
-        let what = tail.defect.as_ref().map_or_else(|| "zeros".to_owned(), ToString::to_string);
+        let zeros = || format!("from seq {} on there are zeros", tail.expected);
+        let what = tail.defect.as_ref().map_or_else(zeros, ToString::to_string);
         let error = match tail.verdict {
             Verdict::End | Verdict::Torn => return None,
             Verdict::Damaged => {

@@ -47,13 +47,13 @@ impl Reader {
             Position::LatestSnapshot => self.snapshot(position, run, |_| true),
             Position::Snapshot(seq) => self.snapshot(position, run, |taken| taken.get() == seq.get()),
             Position::Before(_) | Position::After(_) => {
-                Err(none(position, "a step is one of a run's, and no run is named here"))
+                Err(none(position, "a step is one of a run's, and no run is named here (--run RUN)"))
             }
         }
     }
 
     /// The range of seqs that a range of positions names: the first included, the last not. A time stands for the first
-    /// event at or after it.
+    /// event at or after it; as an end that is included, for the last one at or before it.
     ///
     /// # Errors
     /// As [`Reader::resolve`].
@@ -68,7 +68,12 @@ impl Reader {
             Some(Position::Seq(seq)) => Ok(Seq::new(seq.get())),
             Some(position) => self.resolve(position, now_ns).map(Some),
         };
-        Ok((bound(&range.start)?, bound(&range.end)?))
+        let end = match (&range.end, range.includes_end) {
+            (Some(Position::Seq(seq)), true) => Seq::new(seq.get()).map(Seq::next),
+            (Some(position), true) => Some(self.resolve(position, now_ns)?.next()),
+            (end, _) => bound(end)?,
+        };
+        Ok((bound(&range.start)?, end))
     }
 
     /// The instant that a position about a time names, in nanoseconds since 1970.
@@ -152,6 +157,5 @@ impl Reader {
 }
 
 fn none(position: &Position, why: &str) -> Error {
-    Error::new(ErrorKind::NotFound, "T0146", format!("no position {position}: {why}"))
-        .hint("taffrail log stat shows the first and the last event")
+    Error::new(ErrorKind::NotFound, "T0146", format!("no position {position}: {why}")).hint("taffrail log stat")
 }

@@ -49,7 +49,7 @@ impl PositionErrorKind {
             Self::Snapshot => "`latest` or the seq of a snapshot",
             Self::Offset => "a segment number, `+` and a byte offset",
             Self::Name => "a name of 1 to 256 bytes without blanks, control characters, `..` or a `.` at its end",
-            Self::Range => "two positions around `..`, either of which may be left out",
+            Self::Range => "two positions around `..` (the second one not included) or `..=` (included)",
         }
     }
 

@@ -1,4 +1,4 @@
-//! The one grammar of places in a log: `--at POSITION`, and ranges `A..B`.
+//! The one grammar of places in a log: `--at POSITION`, and ranges `A..B` and `A..=B`.
 //!
 //! | written | means |
 //! |---|---|
@@ -13,9 +13,9 @@
 //! | `run:NAME` | the last event of a run |
 //! | `before:STEP`, `after:STEP` | just before a step was asked for; just after it was resolved |
 //!
-//! A position means the state *after* that event. A range is half-open, and either side may be left out: `60..62` is
-//! 60 and 61, `60..` goes to the end, `..` is everything. Times without a zone are UTC; one that lies beyond what a log can
-//! record (before 1677 or after 2262) stands for the first or the last that it can.
+//! A position means the state *after* that event. A range `A..B` ends before B, and either side may be left out: `60..62` is
+//! 60 and 61, `60..` goes to the end, `..` is everything. `60..=62`, as output writes ranges, has 62 in it. Times without a zone
+//! are UTC; one that lies beyond what a log can record (before 1677 or after 2262) stands for the first or the last that it can.
 //!
 //! This module only reads and writes the grammar; finding the event needs a log.
 //!

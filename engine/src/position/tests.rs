@@ -144,7 +144,9 @@ fn ranges_are_open_on_either_side() {
     let range = |start: Option<&str>, end: Option<&str>| PositionRange {
         start: start.map(|text| text.parse().expect("a position")),
         end: end.map(|text| text.parse().expect("a position")),
+        includes_end: false,
     };
+    let through = |start, end| PositionRange { includes_end: true, ..range(start, Some(end)) };
     for (text, expected) in [
         ("60..62", range(Some("60"), Some("62"))),
         ("60..", range(Some("60"), None)),
@@ -152,6 +154,9 @@ fn ranges_are_open_on_either_side() {
         ("..", PositionRange::default()),
         ("mark:a.b..@12:31:07", range(Some("mark:a.b"), Some("@12:31:07"))),
         ("head~10..head", range(Some("head~10"), Some("head"))),
+        // As output writes ranges: what is printed can be typed.
+        ("124..=243", through(Some("124"), "243")),
+        ("..=head", through(None, "head")),
     ] {
         assert_eq!(text.parse::<PositionRange>(), Ok(expected.clone()), "{text}");
         assert_eq!(expected.to_string(), text);
@@ -159,6 +164,8 @@ fn ranges_are_open_on_either_side() {
     for (text, kind, part) in [
         ("60", Kind::Range, "60"),
         ("", Kind::Range, ""),
+        ("60..=", Kind::Range, "60..="),
+        ("60..==62", Kind::Unknown, "=62"),
         ("60...62", Kind::Unknown, ".62"),
         ("0..62", Kind::Seq, "0"),
         ("1..2..3", Kind::Unknown, "2..3"),
@@ -208,8 +215,9 @@ proptest! {
     }
 
     #[test]
-    fn ranges_displayed_parse_back(start in prop::option::of(position()), end in prop::option::of(position())) {
-        let range = PositionRange { start, end };
+    fn ranges_displayed_parse_back(start in prop::option::of(position()), end in prop::option::of(position()), is_through: bool) {
+        let includes_end = is_through && end.is_some();
+        let range = PositionRange { start, end, includes_end };
         prop_assert_eq!(range.to_string().parse::<PositionRange>(), Ok(range));
     }
 

@@ -1,7 +1,7 @@
 //! `taffrail log append`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use clap::Args;
@@ -16,6 +16,7 @@ use crate::human;
 use crate::output::{Format, OutputError};
 use crate::problem::{Failure, Problem};
 use crate::store::Store;
+use crate::usage::quoted;
 
 /// Arguments of `taffrail log append`.
 #[derive(Args, Clone, Debug)]
@@ -107,6 +108,11 @@ impl Append {
 
     fn append_input(&self, context: &mut Context<'_>, appender: &mut Appender<'_>) -> Result<(), Failure> {
         let defaults = Defaults { run: self.run.as_deref(), kind: self.kind.as_deref() };
+        if io::stdin().is_terminal() {
+            context.output.note(
+                "reading JSON lines {run, type, data} from the terminal: a line for each event, Ctrl-D ends them",
+            );
+        }
         let mut chunks = Chunks::new(io::stdin().lock());
         let mut gathered: Vec<Event> = Vec::new();
         let mut gathered_len_bytes = 0;
@@ -200,6 +206,7 @@ impl Appender<'_> {
                 Err(error) => {
                     let (line, run) = now.first().map_or((0, ""), |event| (event.line, event.run.as_str()));
                     let mut problem = match count {
+                        1 if error.code() == "T0141" => self.no_run(run, now, &error),
                         1 => self.store.problem_of_run(run, &error),
                         _ => self.store.problem(&error),
                     };
@@ -212,6 +219,17 @@ impl Appender<'_> {
             }
         }
         Ok(())
+    }
+
+    /// There is no such run: the command that makes it.
+    fn no_run(&self, run: &str, events: &[Event], error: &Error) -> Problem {
+        let words = match (&self.command.data, events.first()) {
+            (Some(data), Some(event)) => {
+                format!("log append --create --run {} --type {} {}", quoted(run), quoted(&event.kind), quoted(data))
+            }
+            _ => "log append --create".to_owned(),
+        };
+        self.store.problem_of_run(run, error).hint(self.store.command(&words))
     }
 
     fn append_batch(&mut self, context: &Context<'_>, events: &[Event]) -> Result<Result<Appended, Error>, Failure> {

@@ -216,6 +216,9 @@ impl Shown<'_> {
         }
         if plan.is_empty() {
             output.line(format!("there is nothing to compact: {}", self.asked.words).as_str())?;
+            if plan.stays.is_empty() {
+                output.line("  no run is one of those")?;
+            }
             return self.stays(output);
         }
         output.line(proposal.heading())?;
@@ -224,7 +227,7 @@ impl Shown<'_> {
         self.runs(output)?;
         self.stays(output)?;
         self.sums(output)?;
-        output.line(proposal.footing(Exit::Clean))?;
+        output.lines(proposal.footing(Exit::Clean))?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::value::RawValue;
 use taffrail::expr::Expression;
 use taffrail::fold::{Losses, Pass as _};
-use taffrail::position::{Position, PositionRange};
+use taffrail::position::{Position, PositionError, PositionErrorKind, PositionRange};
 use taffrail::storage::Storage;
 use taffrail::{Codec, EventOrLoss, Follow, Kind, Query, Reader, Record, Seq};
 
@@ -27,6 +28,7 @@ use crate::payloads::Payloads;
 use crate::problem::{Failure, Problem};
 use crate::run_names::RunNames;
 use crate::store::Store;
+use crate::subject::seq_of_position;
 use crate::summary::summary;
 use crate::translate;
 
@@ -100,7 +102,10 @@ impl Dump {
         let mut sink = Sink::new(context.output, &store, filter, self.count)?;
         // Lines are written whole.
         interrupt::wait_for_me();
-        let reading = if self.follow { follow(reader, query, &mut sink) } else { read(&reader, query, &mut sink) };
+        let reading = match self.follow {
+            true => follow(reader.clone(), query.clone(), &mut sink),
+            false => read(&reader, query.clone(), &mut sink),
+        };
         // What was read stands before what went wrong.
         sink.finish()?;
         let shown = sink.shown;
@@ -108,7 +113,27 @@ impl Dump {
         if interrupt::is_requested() {
             return Ok(Exit::Interrupted);
         }
-        Ok(damage.combine(if shown == 0 && self.filters() { Exit::Differs } else { Exit::Clean }))
+        if shown > 0 || self.count == Some(0) {
+            return Ok(damage);
+        }
+        let why = self.nothing(&reader, &query).map_err(|error| store.problem(&error))?;
+        context.output.note(why.as_str());
+        Ok(damage.combine(if self.filters() { Exit::Differs } else { Exit::Clean }))
+    }
+
+    /// Why no event was shown.
+    fn nothing(&self, reader: &Reader, query: &Query) -> taffrail::Result<String> {
+        let next = reader.next_seq()?;
+        let asked = self.range.as_deref().unwrap_or_default();
+        Ok(match (query.from, query.until) {
+            _ if next == Seq::FIRST => "the log has no event".to_owned(),
+            (Some(from), Some(until)) if from >= until && self.at.is_none() => {
+                format!("no event: the range {asked} is empty; A..B is from A up to B, and A..=B has B in it")
+            }
+            (Some(from), _) if from >= next => format!("no event: the log ends with seq {}", next.count_before()),
+            _ if self.condition.is_some() || self.grep.is_some() => "no event matches".to_owned(),
+            _ => "no event is like that".to_owned(),
+        })
     }
 
     fn filters(&self) -> bool {
@@ -138,7 +163,13 @@ impl Dump {
     fn range(&self) -> Result<Option<Result<PositionRange, Position>>, Failure> {
         let Some(text) = &self.range else { return Ok(None) };
         let parsed = if text.contains("..") { text.parse().map(Ok) } else { text.parse().map(Err) };
-        parsed.map(Some).map_err(|error| translate::position(&error).into())
+        // Two numbers with something else between them were meant as a range.
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_meant = |text: &str| text.split_once(['-', ':', ',']).is_some_and(|(a, b)| is_number(a) && is_number(b));
+        parsed.map(Some).map_err(|error: PositionError| {
+            let kind = if is_meant(text) { PositionErrorKind::Range } else { error.kind };
+            translate::position(&PositionError { kind, ..error }).into()
+        })
     }
 
     fn query(
@@ -150,20 +181,34 @@ impl Dump {
         let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
         let now_ns = store.disk.now_ns();
         let mut query = Query { reverse: self.reverse, ..Query::all() };
+        let mut runs = Vec::new();
+        for name in &self.run {
+            let run = reader.find_run(name).map_err(|error| store.problem_of_run(name, &error))?.run;
+            runs.push((run, name.as_str()));
+            query = query.run(run);
+        }
+        // A step is one of the run that is asked for.
+        let of_run = |position: Position| -> Result<Position, Failure> {
+            let [run] = runs.as_slice() else { return Ok(position) };
+            let seq = seq_of_position(store, reader, *run, &position)?;
+            Ok(seq.and_then(|seq| NonZeroU64::new(seq.get())).map_or(position, Position::Seq))
+        };
         match range {
             None => {}
-            Some(Ok(range)) => (query.from, query.until) = reader.resolve_range(&range, now_ns).map_err(problem)?,
+            Some(Ok(mut range)) => {
+                for side in [&mut range.start, &mut range.end] {
+                    *side = side.take().map(of_run).transpose()?;
+                }
+                (query.from, query.until) = reader.resolve_range(&range, now_ns).map_err(problem)?;
+            }
             Some(Err(position)) => {
-                let seq = reader.resolve(&position, now_ns).map_err(problem)?;
+                let seq = reader.resolve(&of_run(position)?, now_ns).map_err(problem)?;
                 (query.from, query.until) = (Some(seq), Some(seq.next()));
             }
         }
         if let Some(position) = &self.at {
-            let end = reader.resolve(position, now_ns).map_err(problem)?.next();
+            let end = reader.resolve(&of_run(position.clone())?, now_ns).map_err(problem)?.next();
             query.until = Some(query.until.map_or(end, |until| until.min(end)));
-        }
-        for name in &self.run {
-            query = query.run(reader.find_run(name).map_err(problem)?.run);
         }
         if !self.types.is_empty() {
             let known = known_types(reader).map_err(problem)?;

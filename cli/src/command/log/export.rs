@@ -81,6 +81,10 @@ impl Export {
             let problem = Problem::new(codes::T0103, Exit::Usage, "--bundle names no file");
             return Err(problem.at(path.display().to_string()).hint("taffrail log export --help").into());
         };
+        if !directory.is_dir() {
+            let problem = Problem::new(codes::T0309, Exit::Io, "the bundle's directory is not there, or is none");
+            return Err(problem.at(directory.display().to_string()).hint("taffrail explain T0309").into());
+        }
         let mut bars = Bars::new(context.output);
         // What is written by then is taken away again.
         interrupt::wait_for_me();

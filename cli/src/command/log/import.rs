@@ -222,11 +222,22 @@ impl Import {
         Ok(jsonl::import(&storage, options, &mut input, &mut tell))
     }
 
+    /// A problem of what is imported. What was taken for an export since it is nothing else may be none.
+    fn of_source(&self, problem: Problem) -> Problem {
+        let is_taken_for_one = self.from.is_none() && problem.message.starts_with("line 1: ");
+        let message = match is_taken_for_one {
+            true => format!("this is neither an export nor a bundle nor a directory of runs: {}", problem.message),
+            false => problem.message.clone(),
+        };
+        Problem { message, ..problem }.at(self.shown())
+    }
+
     /// What ended the import, and how much of it is there.
     fn failed(&self, context: &mut Context<'_>, store: &Store, failure: &ImportFailure) -> Failure {
         let (error, report) = (&failure.error, &failure.report);
         let problem = match interrupt::is_requested() {
             true => Problem::new(codes::T0182, Exit::Interrupted, "the import was interrupted"),
+            false if SOURCE_CODES.contains(&error.code()) => self.of_source(store.problem(error)),
             false => store.problem(error),
         };
         let added = [("runs", report.runs_count), ("events", report.events_added), ("files", report.files_kept)];
@@ -244,6 +255,9 @@ impl Import {
         problem.into()
     }
 }
+
+/// Errors that are of what is imported, and not of the store.
+const SOURCE_CODES: [&str; 9] = ["T0151", "T0152", "T0161", "T0162", "T0164", "T0165", "T0170", "T0171", "T0174"];
 
 fn go_on() -> ControlFlow<()> {
     if interrupt::is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -270,6 +284,9 @@ fn show(output: &mut Output, store: &Store, report: &ImportReport) -> Result<(),
         let known = oddities.count - oddities.new;
         let known = if known > 0 { format!(" ({} known)", human::thousands(known)) } else { String::new() };
         line = line.plain(&format!("; {number} {noun} kept and reported{known}"));
+    }
+    if report.redacted > 0 {
+        line = line.plain(&format!("; {} redacted", count(report.redacted, "place")));
     }
     output.line(line.plain("."))?;
     for note in &report.notes {

@@ -189,7 +189,7 @@ impl Redact {
         let warning = format!("this can not be undone: {changed} will say something else, and nothing is kept");
         output.line(Line::new().tone(Tone::Bad, &warning))?;
         output.line("copies elsewhere are not reached: backups, exports, other machines, the file system's own")?;
-        output.line(proposal.footing(Exit::Clean))?;
+        output.lines(proposal.footing(Exit::Clean))?;
         Ok(())
     }
 

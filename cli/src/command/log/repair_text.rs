@@ -50,7 +50,7 @@ impl Text<'_> {
             let lost = human::count(fewer, "event");
             output.line(Line::new().tone(Tone::Hint, "alternative").plain(&format!(": {command}   (loses {lost})")))?;
         }
-        output.line(self.proposal.footing(self.exit))?;
+        output.lines(self.proposal.footing(self.exit))?;
         Ok(())
     }
 
@@ -69,10 +69,11 @@ impl Text<'_> {
             RepairMode::Salvage => "log verify",
         };
         let findings = human::count(report.findings.len() as u64 + report.findings_not_listed, "finding");
-        let hint = format!(": {}      [exit {}]", self.store.command(next), self.exit.number());
+        let hint = format!(": {}", self.store.command(next));
         vec![
             Line::new().tone(Tone::Warning, what).plain(&format!("; verify has {findings}")),
             Line::new().tone(Tone::Hint, "hint").plain(&hint),
+            self.exit.line(),
         ]
     }
 
@@ -123,7 +124,15 @@ impl Text<'_> {
         if untold > 0 && !lost_events.is_empty() {
             lines.push(format!("  and {}", human::count(untold, "other")).as_str().into());
         } else if untold > 0 {
-            lines.push("  nothing tells what was in them".into());
+            let possibly = self.found.report.possibly_affected_runs.iter();
+            let names: Vec<String> =
+                possibly.map(|run| run.name.clone().unwrap_or_else(|| format!("#{}", run.run))).collect();
+            let of = if names.is_empty() {
+                String::new()
+            } else {
+                format!("; runs that may be affected: {}", listed(&names))
+            };
+            lines.push(format!("  nothing tells what was in them{of}").as_str().into());
         }
         lines
     }

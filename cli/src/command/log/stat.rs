@@ -65,7 +65,7 @@ impl Stat {
         let size = human::byte_size(report.bytes_total);
         output.line(Line::new().tone(Tone::Heading, &format!("store {id}")).plain(&format!("  {segments}, {size}")))?;
         let Counts { events, payload_bytes, first_seq, last_seq, .. } = report.counts;
-        let seqs = if events == 0 { String::new() } else { format!(", seq {first_seq}..{last_seq}") };
+        let seqs = if events == 0 { String::new() } else { format!(", seq {first_seq}..={last_seq}") };
         let runs = human::count(report.runs, "run");
         let payload = human::byte_size(payload_bytes);
         let overhead = human::byte_size(report.overhead_per_event_bytes);

@@ -137,7 +137,7 @@ impl Text<'_> {
         let segments = human::count(report.segments.len() as u64, "segment");
         let seqs = match report.last_seq {
             0 => "no events".to_owned(),
-            last => format!("seq {}..{last}", report.first_seq),
+            last => format!("seq {}..={last}", report.first_seq),
         };
         let depth = depth.name();
         format!("store {id}  format {format}  {segments}  {seqs}  depth {depth}   (read-only, no lock taken)")
@@ -224,16 +224,14 @@ impl Text<'_> {
             }
         };
         let result = Line::new().plain("result: ").tone(tone, &format!("{text}{absent}{redacted}"));
-        let exit = format!("      [exit {}]", self.exit.number());
-        let hint = |command: &str| {
-            Line::new().tone(Tone::Hint, "hint").plain(": ").plain(&self.store.command(command)).plain(&exit)
+        let command = match self.exit {
+            Exit::Clean => return vec![result],
+            Exit::TornTail => "log repair",
+            Exit::Damage => "log repair --mode salvage",
+            _ => "explain T0307",
         };
-        match self.exit {
-            Exit::Clean => vec![result],
-            Exit::TornTail => vec![result, hint("log repair")],
-            Exit::Damage => vec![result, hint("log repair --mode salvage")],
-            _ => vec![result, hint("explain T0307")],
-        }
+        let hint = Line::new().tone(Tone::Hint, "hint").plain(": ").plain(&self.store.command(command));
+        vec![result, hint, self.exit.line()]
     }
 
     fn affected(&self) -> String {
@@ -313,6 +311,14 @@ fn ranges(ranges: &[SeqRange]) -> String {
         true => range.first.to_string(),
         false => format!("{}..={}", range.first, range.last),
     };
+    let mut joined: Vec<SeqRange> = Vec::new();
+    for range in ranges {
+        match joined.last_mut().filter(|before| before.last.checked_add(1) == Some(range.first)) {
+            Some(before) => before.last = range.last,
+            None => joined.push(*range),
+        }
+    }
+    let ranges = joined;
     let named: Vec<String> = ranges.iter().take(NAMED).map(range).collect();
     let more = ranges.len().checked_sub(NAMED + 1).map(|more| format!(" and {} more", more + 1));
     format!("{}{}", named.join(", "), more.unwrap_or_default())

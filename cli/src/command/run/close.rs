@@ -109,6 +109,6 @@ fn print(plan: &ClosePlan, proposal: &Proposal, output: &mut Output) -> Result<(
     rows.row("tell", "a Closed event of the run and an OperatorAction event, in one batch");
     rows.print(output)?;
     output.line("nothing is lost; an undo opens the run again")?;
-    output.line(proposal.footing(Exit::Clean))?;
+    output.lines(proposal.footing(Exit::Clean))?;
     Ok(())
 }

@@ -115,6 +115,6 @@ fn print(plan: &ForkPlan, proposal: &Proposal, output: &mut Output) -> Result<()
     rows.row("tell", "a Forked event in the new run and an OperatorAction event, in one batch");
     rows.print(output)?;
     output.line(format!("{} stays as it is; nothing is copied, and nothing is lost", plan.run.run_name).as_str())?;
-    output.line(proposal.footing(Exit::Clean))?;
+    output.lines(proposal.footing(Exit::Clean))?;
     Ok(())
 }

@@ -212,7 +212,7 @@ impl Found<'_> {
         output.line(
             format!("you would give up: {events}; they stay readable, and can be put back by an undo").as_str(),
         )?;
-        output.line(proposal.footing(Exit::Clean))?;
+        output.lines(proposal.footing(Exit::Clean))?;
         Ok(())
     }
 

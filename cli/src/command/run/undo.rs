@@ -137,7 +137,7 @@ impl Undo {
             let text = format!("you would give up: {events}; they stay readable, and nothing puts them back");
             output.line(text.as_str())?;
         }
-        output.line(proposal.footing(Exit::Clean))?;
+        output.lines(proposal.footing(Exit::Clean))?;
         Ok(())
     }
 }

@@ -133,6 +133,9 @@ impl Show {
             Format::Human => print(&report, &subject, context.global.verbose > 0, context.output)?,
             _ => context.output.json(&report)?,
         }
+        if self.at.is_none() && standing.events == 0 && standing.lacks().next().is_none() {
+            context.output.note(subject.unread::<F>()?.message());
+        }
         Ok(exit)
     }
 }

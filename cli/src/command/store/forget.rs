@@ -114,6 +114,6 @@ fn print(plan: &ForgetPlan, proposal: &Proposal, output: &mut Output) -> Result<
         lost => format!("you would lose: {}, for good, and", human::count(lost, "event")),
     };
     output.line(format!("{lost} `store undo` can not bring back what was replaced").as_str())?;
-    output.line(proposal.footing(Exit::Clean))?;
+    output.lines(proposal.footing(Exit::Clean))?;
     Ok(())
 }

@@ -146,8 +146,26 @@ fn report(store: &Store, info: &StoreInfo, settings: &Settings) -> Report {
         configuration: configuration
             .map(|(key, value, source)| SettingReport { key, value, source: source.to_string() })
             .collect(),
-        warnings: network::file_system(&store.location.path).map(network::warning).into_iter().collect(),
+        warnings: network::file_system(&store.location.path)
+            .map(network::warning)
+            .into_iter()
+            .chain(unset(settings))
+            .collect(),
     }
+}
+
+/// Secrets that are named and not there are not redacted: whoever appends without them appends what they stand for.
+fn unset(settings: &Settings) -> Option<String> {
+    let names = settings.unset_secrets();
+    let said = match names.as_slice() {
+        [] => return None,
+        [name] => format!("the variable {name}, which"),
+        names => format!("the variables {}, which", names.join(", ")),
+    };
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    Some(format!(
+        "{said} [redaction] names as a secret, {verb} not set here: what is appended now is not redacted by it"
+    ))
 }
 
 fn policy(tag: SyncPolicyTag) -> String {
@@ -262,8 +280,8 @@ fn print(report: &Report, exit: Exit, store: &Store, output: &mut Output) -> Res
     }
     if exit != Exit::Clean {
         let hint = store.command("log verify");
-        let exit = format!("      [exit {}]", exit.number());
-        output.line(Line::new().tone(Tone::Hint, "hint").plain(": ").plain(&hint).plain(&exit))?;
+        output.line(Line::new().tone(Tone::Hint, "hint").plain(": ").plain(&hint))?;
+        output.line(exit.line())?;
     }
     Ok(())
 }

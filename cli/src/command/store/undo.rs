@@ -86,6 +86,6 @@ fn print(plan: &UndoPlan, proposal: &Proposal, output: &mut Output) -> Result<()
         output.line(format!("  keep    quarantine/{}/: what is there now", proposal.name).as_str())?;
         output.line("the damage comes back with the originals; events that were appended since stay")?;
     }
-    output.line(proposal.footing(Exit::Clean))?;
+    output.lines(proposal.footing(Exit::Clean))?;
     Ok(())
 }

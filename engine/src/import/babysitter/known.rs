@@ -36,7 +36,10 @@ impl Known {
             }
             Some(Files::VARIANT) => {
                 let Files { files } = decode(record)?;
-                self.files.extend(files.into_iter().map(|note| (note.file, note.digest)));
+                self.files.extend(files.into_iter().map(|note| {
+                    let digest = note.found_digest();
+                    (note.file, digest)
+                }));
             }
             Some(Oddities::VARIANT) => {
                 let Oddities { oddities } = decode(record)?;

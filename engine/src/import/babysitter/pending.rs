@@ -43,6 +43,11 @@ impl Pending {
         self.files.files.len() as u64
     }
 
+    /// Places that were redacted in files.
+    pub(super) fn redacted(&self) -> u64 {
+        self.files.files.iter().map(|file| file.redacted).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.files.files.is_empty() && self.oddities.oddities.is_empty()
     }

@@ -1,14 +1,17 @@
 //! One run of a source into the journal.
 
 use super::super::record::{EventNote, FileNote, OddityNote, RunImported};
+use super::super::redact_file;
 use super::super::report::{OddityLine, RunLine};
 use super::super::stopped;
 use super::kinds::name_of_kind;
 use super::pending::Pending;
 use super::store::{Import, Place, relative};
 use super::{Checksum, Copied, Oddity, RunLocation, RunReader, SourceError, SourceEvent, SourceFile, SourceItem};
+use crate::Journal;
 use crate::blob::{Digest, PutError};
 use crate::error::{Error, Result};
+use crate::redact::Redactor;
 use crate::storage::Storage;
 use std::collections::BTreeSet;
 
@@ -20,6 +23,17 @@ const CHANGED: &str = "changed-since-import";
 const GONE: &str = "gone-since-import";
 /// The class of an oddity: the machine refused to read a file.
 const REFUSED: &str = "read-refused";
+/// The class of an oddity: a file is too long to be looked through for what must not be written.
+const NOT_REDACTED: &str = "not-redacted";
+
+/// A file's content as it was kept, or would be.
+struct Kept {
+    digest: Digest,
+    len_bytes: u64,
+    redacted: u64,
+    /// What it was before it was redacted.
+    source_digest: Option<Digest>,
+}
 
 /// See the module.
 pub(super) struct RunImport<'i, 'a> {
@@ -33,6 +47,8 @@ pub(super) struct RunImport<'i, 'a> {
     /// Event files that were met and that an earlier import had met as well.
     seen_again: BTreeSet<String>,
     line: RunLine,
+    /// Places that were redacted.
+    redacted: u64,
     oddities: Vec<OddityLine>,
 }
 
@@ -72,6 +88,7 @@ impl<'i, 'a> RunImport<'i, 'a> {
             previous_ns: None,
             seen_again: BTreeSet::new(),
             line,
+            redacted: 0,
             oddities: Vec::new(),
         };
         let outcome = run.read(storage, reader);
@@ -113,6 +130,7 @@ impl<'i, 'a> RunImport<'i, 'a> {
         let report = &mut self.import.report;
         report.events_added += self.line.events_added;
         report.files_kept += self.line.files_kept;
+        report.redacted += self.redacted;
         let is_conflict = outcome.as_ref().is_err_and(|error| error.kind() == crate::ErrorKind::Conflict);
         if !is_conflict {
             report.events_already_there += self.line.events_already_there;
@@ -195,38 +213,101 @@ impl<'i, 'a> RunImport<'i, 'a> {
     fn file(&mut self, storage: &dyn Storage, file: &SourceFile) -> Result<()> {
         let name = relative(self.location, &file.name).to_owned();
         let before = self.place.known.files.get(&name).copied();
-        let is_small = file.len_bytes <= BUFFER_LEN_BYTES as u64;
-        let mut buffer = Some(Vec::new());
-        let kept = if before.is_some() || is_small || self.import.store.blobs.is_none() {
-            let copied = file.copy_to(storage, &mut |chunk| {
-                buffer = buffer.take().filter(|held| held.len() + chunk.len() <= BUFFER_LEN_BYTES);
-                buffer.iter_mut().for_each(|held| held.extend_from_slice(chunk));
-                Ok(())
-            });
-            let Some((digest, len_bytes)) = self.copied(copied) else { return Ok(()) };
-            if before == Some(digest) {
-                self.line.files_already_there += 1;
-                return Ok(());
-            }
-            match (&mut self.import.store.blobs, buffer) {
-                (None, _) => Some((digest, len_bytes)),
-                (Some(blobs), Some(held)) => Some((blobs.put(&held)?.digest, len_bytes)),
-                (Some(_), None) => self.stream(storage, file)?,
-            }
-        } else {
-            self.stream(storage, file)?
+        let redactor = self.import.store.journal.and_then(Journal::redactor);
+        let kept = match redactor {
+            Some(redactor) => self.keep_redacted(storage, file, before, &redactor)?,
+            None => self.keep(storage, file, before)?,
         };
-        let Some((digest, len_bytes)) = kept else { return Ok(()) };
-        if let Some(before) = before {
-            self.note(name.clone(), CHANGED.to_owned(), format!("its digest was {before}, and is {digest} now"));
+        let Some(kept) = kept else { return Ok(()) };
+        let found = kept.source_digest.unwrap_or(kept.digest);
+        if before == Some(found) {
+            self.line.files_already_there += 1;
+            return Ok(());
         }
+        if let Some(before) = before {
+            self.note(name.clone(), CHANGED.to_owned(), format!("its digest was {before}, and is {found} now"));
+        }
+        let Kept { digest, len_bytes, redacted, source_digest } = kept;
         let kind = name_of_kind(file.kind).to_owned();
-        self.pending.file(FileNote { file: name, kind, len_bytes, digest, replaces: before });
+        let note = FileNote { file: name, kind, len_bytes, digest, redacted, source_digest, replaces: before };
+        self.pending.file(note);
         Ok(())
     }
 
+    /// Keeps a file as it is. One that is there is read, and not written again.
+    fn keep(&mut self, storage: &dyn Storage, file: &SourceFile, before: Option<Digest>) -> Result<Option<Kept>> {
+        let is_small = file.len_bytes <= BUFFER_LEN_BYTES as u64;
+        if before.is_none() && !is_small && self.import.store.blobs.is_some() {
+            return self.stream(storage, file);
+        }
+        let Some((mut kept, bytes)) = self.read_file(storage, file, BUFFER_LEN_BYTES) else { return Ok(None) };
+        if before == Some(kept.digest) {
+            return Ok(Some(kept));
+        }
+        match (&mut self.import.store.blobs, bytes) {
+            (None, _) => Ok(Some(kept)),
+            (Some(blobs), Some(bytes)) => {
+                let put = blobs.put(&bytes)?;
+                (kept.digest, kept.len_bytes) = (put.digest, put.len_bytes);
+                Ok(Some(kept))
+            }
+            (Some(_), None) => self.stream(storage, file),
+        }
+    }
+
+    /// Keeps a file without what must not be written: nothing of it is written before. What is too long to be looked
+    /// through is left out, and that is noted.
+    fn keep_redacted(
+        &mut self,
+        storage: &dyn Storage,
+        file: &SourceFile,
+        before: Option<Digest>,
+        redactor: &Redactor,
+    ) -> Result<Option<Kept>> {
+        let most = usize::try_from(redact_file::MOST_LEN_BYTES).unwrap_or(usize::MAX);
+        let Some((mut kept, bytes)) = self.read_file(storage, file, most) else { return Ok(None) };
+        if before == Some(kept.digest) {
+            return Ok(Some(kept));
+        }
+        let Some(bytes) = bytes else {
+            let name = relative(self.location, &file.name).to_owned();
+            let reason = format!("{} bytes are too many to be redacted: it was not kept", kept.len_bytes);
+            self.note(name, NOT_REDACTED.to_owned(), reason);
+            return Ok(None);
+        };
+        let redacted = redact_file::redact_file(redactor, &bytes);
+        let bytes = match redacted {
+            Some((redacted, count)) => {
+                (kept.source_digest, kept.redacted) = (Some(kept.digest), count);
+                redacted
+            }
+            None => bytes,
+        };
+        if let Some(blobs) = &mut self.import.store.blobs {
+            let put = blobs.put(&bytes)?;
+            (kept.digest, kept.len_bytes) = (put.digest, put.len_bytes);
+        }
+        Ok(Some(kept))
+    }
+
+    /// Reads a file: what it is, and its bytes where they are no more than so many. `None` where it can not be read.
+    fn read_file(
+        &mut self,
+        storage: &dyn Storage,
+        file: &SourceFile,
+        most_len_bytes: usize,
+    ) -> Option<(Kept, Option<Vec<u8>>)> {
+        let mut buffer = Some(Vec::new());
+        let copied = file.copy_to(storage, &mut |chunk| {
+            buffer = buffer.take().filter(|held| held.len() + chunk.len() <= most_len_bytes);
+            buffer.iter_mut().for_each(|held| held.extend_from_slice(chunk));
+            Ok(())
+        });
+        self.copied(copied).map(|kept| (kept, buffer))
+    }
+
     /// Copies a file that does not fit into memory.
-    fn stream(&mut self, storage: &dyn Storage, file: &SourceFile) -> Result<Option<(Digest, u64)>> {
+    fn stream(&mut self, storage: &dyn Storage, file: &SourceFile) -> Result<Option<Kept>> {
         let Some(blobs) = &mut self.import.store.blobs else { return Ok(None) };
         let put = blobs.put_from(|sink| file.copy_to(storage, sink));
         match put {
@@ -237,14 +318,14 @@ impl<'i, 'a> RunImport<'i, 'a> {
     }
 
     /// What was read of a file; its troubles are noted.
-    fn copied(&mut self, copied: std::result::Result<Copied, SourceError>) -> Option<(Digest, u64)> {
+    fn copied(&mut self, copied: std::result::Result<Copied, SourceError>) -> Option<Kept> {
         match copied {
             Ok(Copied::Content { len_bytes, digest, oddity }) => {
                 self.progressed(0, len_bytes);
                 if let Some(oddity) = oddity {
                     self.oddity(&oddity);
                 }
-                Some((Digest(digest), len_bytes))
+                Some(Kept { digest: Digest(digest), len_bytes, redacted: 0, source_digest: None })
             }
             Ok(Copied::Gone(oddity)) => {
                 self.oddity(&oddity);
@@ -261,6 +342,7 @@ impl<'i, 'a> RunImport<'i, 'a> {
     fn flush(&mut self) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         let (events, files) = (pending.event_count(), pending.file_count());
+        let redacted = pending.redacted();
         if let Some(journal) = self.import.store.journal {
             if let Some(blobs) = &mut self.import.store.blobs {
                 blobs.settle()?;
@@ -270,6 +352,7 @@ impl<'i, 'a> RunImport<'i, 'a> {
             let time_ns = self.previous_ns.unwrap_or(self.origin.imported_at_ns);
             let appended = journal.append(pending.into_batch(&self.place.name, revision, origin, time_ns)?)?;
             self.place.revision = Some(appended.revision);
+            self.redacted += redacted + appended.redacted;
         }
         self.line.events_added += events;
         self.line.files_kept += files;

@@ -159,6 +159,7 @@ impl Renumber<'_> {
                     self.expect = Expect::Revision(appended.revision);
                     self.imported.learn(&origin);
                     report.events_added += new.len() as u64;
+                    report.redacted += appended.redacted;
                     report.events_already_there += old.len() as u64;
                     report.runs_count += origin.runs.len() as u64;
                     return Ok(());

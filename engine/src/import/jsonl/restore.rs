@@ -17,6 +17,10 @@ pub(super) fn run(
     lines: &mut Lines<'_>,
     report: &mut ImportReport,
 ) -> Result<()> {
+    if options.redactor.is_some() {
+        // With another payload in the place of one, it would not be the same log.
+        report.notes.push(super::super::RESTORED_UNREDACTED.to_owned());
+    }
     let mut restore = Restore::open(storage, options, log_id)?;
     let next = restore.next_seq();
     let reader = Reader::open_on(Arc::clone(storage))?;

@@ -34,7 +34,7 @@ impl ClosePlan {
     /// Plans to close a run, whatever its state and its history.
     ///
     /// # Errors
-    /// `Rejected` (T0511) for a run that is closed, or has no event of the run schema; as reading.
+    /// `Rejected`: T0511 for a run that is closed, T0425 for one that has no event of the run schema; as reading.
     pub fn make(reader: &Reader, run: Seq) -> Result<ClosePlan> {
         ClosePlan::of(&Ground::read(reader, run)?)
     }

@@ -21,7 +21,7 @@ pub use rewind::{GivenUp, RewindPlan, RewindRequest};
 pub use undo::{UndoRunPlan, Undoes};
 
 use crate::error::{Error, Result};
-use crate::fold::{Decide, Folding, Recorded, Replay};
+use crate::fold::{Decide, Folding, Recorded, Replay, unread};
 use crate::plan::{Applied, Authority, other_plan};
 use crate::run::timeline::{TimelineEvent, Timelines};
 use crate::run::{Change, RunCommand, RunEvent, RunState, Runs, Status, Usage, Wait};
@@ -82,7 +82,8 @@ impl Ground {
     /// Reads a run.
     ///
     /// # Errors
-    /// `NotFound` (T0141) for a run whose name is lost; what ends the fold of its events; as reading.
+    /// `NotFound` (T0141) for a run whose name is lost; `Rejected` (T0425) for one of whose events none is of the run schema;
+    /// what ends the fold of its events; as reading.
     pub(super) fn read(reader: &Reader, run: Seq) -> Result<Ground> {
         // What compactions have moved is read where it is: with less than all events, their ordinals would be others.
         let whole = reader.with_archives()?;
@@ -114,6 +115,9 @@ impl Ground {
             findings: state.finding_count,
             is_imported,
         };
+        if of_run.is_empty() && run.missing == 0 {
+            return Err(unread::<Runs>(reader, Some((seq_of(run.run)?, &run.run_name)))?);
+        }
         Ok(Ground { run, state, places: of_run, lines, spent })
     }
 

@@ -97,8 +97,8 @@ impl RewindPlan {
     ///
     /// # Errors
     /// `NotFound`: T0146 where the run begins behind the position, T0422 where the position is not in its history any more,
-    /// T0423 where nothing lies behind it; `Rejected`: T0424 for what can not be kept, T0511 for a run that can not be
-    /// rewound; as reading.
+    /// T0423 where nothing lies behind it; `Rejected`: T0424 for what can not be kept, T0425 for a run that
+    /// has no event of the run schema, T0511 for one that can not be rewound; as reading.
     pub fn make(reader: &Reader, request: &RewindRequest) -> Result<RewindPlan> {
         let ground = Ground::read(reader, request.run)?;
         let mut plan = RewindPlan::of(&ground, request)?;
