@@ -42,6 +42,12 @@ pub(super) struct Bad {
 impl Survey {
     /// Reads a whole segment, going on behind what is bad. Bounded memory: a window, and the ranges.
     pub(super) fn read(segment: &Segment) -> Result<Survey> {
+        Survey::read_behind(segment, &TypeTable::new())
+    }
+
+    /// The same, where it is known which types there are at the end of the segment before: those are what a type table that is
+    /// no good frame had held.
+    pub(super) fn read_behind(segment: &Segment, before: &TypeTable) -> Result<Survey> {
         let header = segment.header.clone();
         let footer = segment.footer()?;
         let len = segment.file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error))?;
@@ -51,7 +57,7 @@ impl Survey {
             recorded: Vec::new(),
             events: 0,
             next_seq: header.first_seq,
-            types: TypeTable::new(),
+            types: before.clone(),
             sealed: false,
             origin: header.origin.or(footer.as_ref().map(|(_, footer)| footer.origin)),
             open_batch: None,

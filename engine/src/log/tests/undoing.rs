@@ -125,6 +125,11 @@ fn a_repair_and_its_undo_leave_the_findings_that_there_were() {
         }
         let both = with(&intact, &name, |bytes| (bytes[20], bytes[4116]) = (!bytes[20], !bytes[4116]));
         damage.push(("both blocks".to_owned(), both));
+        // Without its type table and its footer, only the segment before tells which types there are.
+        let [table, end] = [0, frames.len() - 2].map(|place| usize::try_from(frames[place].offset).unwrap());
+        let typeless =
+            with(&intact, &name, |bytes| (bytes[table + 9], bytes[end + 9]) = (!bytes[table + 9], !bytes[end + 9]));
+        damage.push(("type table and footer".to_owned(), typeless));
         let mut missing = intact.files.clone();
         missing.remove(&name);
         damage.push(("no file".to_owned(), missing));
@@ -141,6 +146,11 @@ fn a_repair_and_its_undo_leave_the_findings_that_there_were() {
     both.get_mut(&last).unwrap()[event(*segments.last().unwrap()) + 20] ^= 1;
     both.remove(&segment_name(segments[1]));
     assert!(there_and_back(&both, *segments.last().unwrap(), "three segments at once"));
+    // The types of a segment without its table are those that the record of the lost one before it ends with.
+    let table = usize::try_from(intact.frames[&number(*segments.last().unwrap())][0].offset).unwrap();
+    let mut typeless = with(&intact, &last, |bytes| bytes[table + 9] ^= 4);
+    typeless.remove(&segment_name(segments[segments.len() - 2]));
+    assert!(there_and_back(&typeless, *segments.last().unwrap(), "no segment before a lost type table"));
     assert!(cases > 100 && tails > 20, "{cases} cases, {tails} of the newest segment");
 }
 
