@@ -210,7 +210,9 @@ impl Store {
         self.naming_store(&format!("taffrail {words}"))
     }
 
-    fn naming_store(&self, hint: &str) -> String {
+    /// The same of a whole command.
+    #[must_use]
+    pub fn naming_store(&self, hint: &str) -> String {
         match hint.strip_prefix("taffrail ") {
             Some(words) if self.location.source == StoreSource::Flag && !words.starts_with("explain ") => {
                 format!("taffrail -s {} {words}", quoted(&self.location.path.to_string_lossy()))

@@ -111,6 +111,10 @@ fn agreed(plan: &str) -> Authority {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        // `cargo test --all-targets` runs it too, and measures nothing.
+        return Ok(());
+    }
     let runs = number("TAFFRAIL_BENCH_RUNS", 10_000);
     let base = std::env::var_os("TAFFRAIL_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = base.join(format!("taffrail-compact-{}", std::process::id()));
@@ -129,9 +133,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     measure("apply: rewrite, fold, compare, publish", &mut all, || {
         plan.apply(&storage, &agreed(plan.name()), &mut |_| {})
     })?;
+    let files = |store: &Path| fs::read_dir(store.join("segments")).map(Iterator::count);
+    let left = files(&store)?;
     let undo = measure("plan of the undo", &mut all, || UndoPlan::make(&storage, None))?;
     measure("undo", &mut all, || undo.apply(&storage, &agreed(undo.name())))?;
-    println!("{runs} runs, {len} bytes, {} events go, {} runs", plan.events, plan.runs.len());
+    let (events, gone, back) = (plan.events, plan.runs.len(), files(&store)?);
+    println!("{runs} runs, {len} bytes; {events} events of {gone} runs go; {back} segments become {left}");
     println!("{:<40} {:>8}  {:>7}  {:>11}  {:>14}", "", "seconds", "x copy", "x log read", "x log written");
     let copied = all.first().map_or(Duration::ZERO, |copy| copy.took).as_secs_f64();
     for Measured { name, took, read, written } in &all {

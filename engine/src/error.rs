@@ -102,6 +102,12 @@ impl Error {
         made
     }
 
+    /// Whether the machine said that there is no file of that name.
+    pub(crate) fn is_absence(&self) -> bool {
+        let source = self.0.source.as_ref().and_then(|source| source.downcast_ref::<std::io::Error>());
+        source.is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    }
+
     pub(crate) fn segment(mut self, segment: SegmentNumber) -> Error {
         self.0.at.segment = Some(segment);
         self

@@ -37,11 +37,15 @@ pub enum Sabotage {
     SplitBatches,
     /// A failed write does not stop the journal.
     NoPoison,
+    /// A compaction removes the segments before the new one bears their name.
+    RemoveBeforeReplace,
+    /// A compaction does not sync the new segments that it writes.
+    SkipRewriteSync,
 }
 
 impl Sabotage {
     /// All of them, with the names that the environment variable takes.
-    pub const ALL: [(Sabotage, &'static str); 15] = [
+    pub const ALL: [(Sabotage, &'static str); 17] = [
         (Sabotage::SkipDirSync, "skip-dir-sync"),
         (Sabotage::AckBeforeSync, "ack-before-sync"),
         (Sabotage::TrustLengthBeforeCrc, "trust-length-before-crc"),
@@ -57,6 +61,8 @@ impl Sabotage {
         (Sabotage::SkipRecovered, "skip-recovered"),
         (Sabotage::SplitBatches, "split-batches"),
         (Sabotage::NoPoison, "no-poison"),
+        (Sabotage::RemoveBeforeReplace, "remove-before-replace"),
+        (Sabotage::SkipRewriteSync, "skip-rewrite-sync"),
     ];
 }
 

@@ -140,7 +140,7 @@ impl CompactionPlan {
         let going = self.going();
         let sources = Sources { segments: &sources, going: &going, kept_in: self.kept_in(directory) };
         let rewritten = rewrite(&sources, &*target, &copies, progress)?;
-        Ok((Replacement { prepared: file, present }, rewritten))
+        Ok((Replacement { prepared: file, present, earlier: Vec::new() }, rewritten))
     }
 
     /// Keeps an original: by a second name, or by the file that is returned, into which it is to be copied.

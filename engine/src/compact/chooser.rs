@@ -7,6 +7,7 @@ use crate::compact::survey::Survey;
 use crate::error::Result;
 use crate::fold::{Scope, Snapshots};
 use crate::log::compact::going::Going;
+use crate::run::quoted;
 use crate::{Reader, Seq};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +44,7 @@ pub(super) fn most(folds: &Folds, wanted: &[Wanted]) -> Going {
         let before = store.map_or(head.seq, |store| store.min(head.seq));
         runs.entry(*run).and_modify(|seq| *seq = before.min(*seq)).or_insert(before);
     }
-    Going { runs, store }
+    Going { runs, store, ..Going::default() }
 }
 
 /// How much of a run snapshots make up for.
@@ -53,6 +54,12 @@ struct Cut {
     before: Seq,
     /// All but the last one.
     is_whole: bool,
+}
+
+/// Why a run stays, and the run whose snapshot would let it go.
+struct Stays {
+    why: String,
+    snapshot_of: Option<Seq>,
 }
 
 /// Decides which runs lose events.
@@ -86,7 +93,7 @@ impl<'a, 's> Chooser<'a, 's> {
     pub(super) fn choose(&self, choice: &Choice) -> Chosen {
         let mut going: BTreeMap<Seq, Seq> = BTreeMap::new();
         let mut covered = BTreeSet::new();
-        let mut stays: BTreeMap<Seq, String> = BTreeMap::new();
+        let mut stays: BTreeMap<Seq, Stays> = BTreeMap::new();
         let candidates = match choice {
             Choice::Prefix { .. } => self.survey.runs.keys().copied().collect(),
             Choice::Runs(retention) => self.ended(retention),
@@ -104,7 +111,8 @@ impl<'a, 's> Chooser<'a, 's> {
                     covered.insert(run);
                 }
                 Ok(_) if self.originals == Originals::Dropped => {
-                    stays.insert(run, "its snapshot is older than its last events".to_owned());
+                    let why = "its snapshot is older than its last events".to_owned();
+                    stays.insert(run, Stays { why, snapshot_of: Some(run) });
                 }
                 Err(why) if by_prefix || self.originals == Originals::Dropped => {
                     stays.insert(run, why);
@@ -114,15 +122,20 @@ impl<'a, 's> Chooser<'a, 's> {
                 }
             }
         }
-        while let Some((parent, why)) = self.held_by_a_fork(&going) {
+        while let Some((parent, held)) = self.held_by_a_fork(&going) {
             going.remove(&parent);
             covered.remove(&parent);
-            stays.insert(parent, why);
+            stays.insert(parent, held);
         }
         let store = self.store_cut().filter(|_| matches!(choice, Choice::Prefix { .. }));
         let name = |run: &Seq| self.survey.runs.get(run).and_then(|seen| seen.name.clone());
-        let stays = stays.into_iter().map(|(run, why)| RunStays { run: run.get(), name: name(&run), why }).collect();
-        (Going { runs: going, store }, covered, stays)
+        let stays = stays.into_iter().map(|(run, Stays { why, snapshot_of })| {
+            let of = snapshot_of.map(|of| name(&of).map_or_else(|| format!("#{of}"), |name| quoted(&name)));
+            let remedy = of.map(|of| format!("taffrail snap create {of}"));
+            RunStays { run: run.get(), name: name(&run), why, remedy }
+        });
+        let stays = stays.collect();
+        (Going { runs: going, store, ..Going::default() }, covered, stays)
     }
 
     /// The runs that have ended and are not kept.
@@ -146,22 +159,26 @@ impl<'a, 's> Chooser<'a, 's> {
     }
 
     /// How much of a run can go, since every fold that reads the run has a snapshot that makes up for it.
-    fn cut(&self, run: Seq) -> std::result::Result<Cut, String> {
-        let Some(seen) = self.survey.runs.get(&run) else { return Err("it has no events".to_owned()) };
+    fn cut(&self, run: Seq) -> std::result::Result<Cut, Stays> {
+        let for_good = |why: String| Stays { why, snapshot_of: None };
+        let Some(seen) = self.survey.runs.get(&run) else { return Err(for_good("it has no events".to_owned())) };
         let mut cut: Option<Cut> = None;
         for (place, fold) in self.folds.iter().enumerate() {
             let key = (fold.scope == Scope::Run).then_some(run);
             let head = self.wanted[place].get(&key);
             let outcome = self.outcomes[place].get(&key);
             if outcome.is_some_and(|outcome| outcome.digest.is_none() || outcome.is_incomplete) {
-                return Err(format!("its state of {} is incomplete", fold.name));
+                return Err(for_good(format!("its state of {} is incomplete", fold.name)));
             }
             let head = match (head, outcome) {
                 (None, None) => continue,
-                (None, Some(_)) => return Err(format!("no snapshot of {}", fold.name)),
+                (None, Some(_)) => {
+                    return Err(Stays { why: format!("no snapshot of {}", fold.name), snapshot_of: Some(run) });
+                }
                 (Some(head), _) if self.proven[place].contains(&key) => head,
                 (Some(head), _) => {
-                    return Err(format!("its snapshot of {} at seq {} does not hold", fold.name, head.seq));
+                    let why = format!("its snapshot of {} at seq {} does not hold", fold.name, head.seq);
+                    return Err(for_good(why));
                 }
             };
             let is_whole = match fold.scope {
@@ -172,9 +189,9 @@ impl<'a, 's> Chooser<'a, 's> {
             cut = Some(Cut { before: so_far.before.min(head.seq), is_whole: so_far.is_whole && is_whole });
         }
         if self.originals == Originals::Dropped && !seen.foreign.is_empty() {
-            return Err("it has events of types that no fold of this program reads".to_owned());
+            return Err(for_good("it has events of types that no fold of this program reads".to_owned()));
         }
-        cut.ok_or_else(|| "no fold of this program reads it".to_owned())
+        cut.ok_or_else(|| for_good("no fold of this program reads it".to_owned()))
     }
 
     /// The event before which applications' events of the store can go.
@@ -189,7 +206,7 @@ impl<'a, 's> Chooser<'a, 's> {
     }
 
     /// A run that loses events and that another one begins with, which has no snapshot of its own.
-    fn held_by_a_fork(&self, going: &BTreeMap<Seq, Seq>) -> Option<(Seq, String)> {
+    fn held_by_a_fork(&self, going: &BTreeMap<Seq, Seq>) -> Option<(Seq, Stays)> {
         for (place, outcomes) in self.outcomes.iter().enumerate() {
             for (child, outcome) in outcomes {
                 let (Some(child), Some(parent)) = (child, outcome.inherited) else { continue };
@@ -198,7 +215,7 @@ impl<'a, 's> Chooser<'a, 's> {
                     let name = self.survey.runs.get(child).and_then(|seen| seen.name.clone());
                     let name = name.unwrap_or_else(|| format!("#{child}"));
                     let why = format!("run {name:?} began as it, and has no snapshot of {}", self.folds[place].name);
-                    return Some((parent, why));
+                    return Some((parent, Stays { why, snapshot_of: Some(*child) }));
                 }
             }
         }

@@ -20,4 +20,4 @@ pub use crate::log::compact::forget::{ForgetPlan, Forgotten, ForgottenRun};
 pub use crate::log::compact::work::finish_interrupted;
 pub use choice::{Choice, Retention};
 pub use folds::Folds;
-pub use plan::{CompactionPlan, Originals, RunCompaction, RunStays, SegmentCompaction};
+pub use plan::{CompactionPlan, Originals, RunCompaction, RunStays, SegmentCompaction, StoreStays};

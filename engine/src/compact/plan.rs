@@ -4,12 +4,13 @@ use crate::compact::folds::Folds;
 use crate::compact::sums::{runs, segments, unmoved};
 use crate::compact::survey::{Limits, Survey};
 use crate::error::Result;
-use crate::fold::{Pass, Replay};
+use crate::fold::{Pass, Replay, Scope};
+use crate::import::record::{self, Note as _, Oddities};
 use crate::log::compact::going::Going;
 use crate::log::compact::work;
 use crate::plan::{plan_id, plan_name};
 use crate::storage::Storage;
-use crate::{Listing, Reader, SegmentNumber, Seq, StateDigest};
+use crate::{Kind, Listing, Reader, SegmentNumber, Seq, StateDigest};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,6 +71,17 @@ pub struct RunStays {
     pub name: Option<String>,
     /// Why.
     pub why: String,
+    /// The command after which it can go; `None` where there is none.
+    pub remedy: Option<String>,
+}
+
+/// Events of the store that were to be dropped, and stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoreStays {
+    /// Their type.
+    pub type_name: String,
+    /// How many.
+    pub events: u64,
 }
 
 /// What a compaction would do. Made by one pass over the log; carried out by [`CompactionPlan::apply`].
@@ -100,6 +112,8 @@ pub struct CompactionPlan {
     pub lost: u64,
     /// Runs that were to lose events, and stay whole.
     pub stays: Vec<RunStays>,
+    /// Events of no run that were to be dropped, and stay, since no fold of the program reads their type.
+    pub store_stays: Vec<StoreStays>,
     /// Bytes of the log's segments now.
     pub bytes_now: u64,
     /// Bytes of the log's segments afterwards, at most.
@@ -116,6 +130,9 @@ pub struct CompactionPlan {
     /// The states before, for the proof.
     #[serde(skip)]
     pub(super) proof: Proof,
+    /// Types whose events stay.
+    #[serde(skip)]
+    going: Going,
 }
 
 /// By fold and run: the state's digest, where it could be worked out, and how many events were applied.
@@ -170,12 +187,16 @@ impl CompactionPlan {
         let sealed = reader.segments().iter().copied().filter(|number| Some(*number) < newest);
         let last = sealed.clone().filter(|number| through.is_none_or(|through| number.get() <= through)).max();
         let wanted = wanted(&reader, folds, choice)?;
+        let stays = told_of_imports(&reader)?;
         let limits = match choice {
-            Choice::Prefix { .. } => Limits::Known(most(folds, &wanted)),
-            Choice::Runs(_) => Limits::AllRuns,
+            Choice::Prefix { .. } => Limits::Known(Going { stays: stays.clone(), ..most(folds, &wanted) }),
+            Choice::Runs(_) => Limits::AllRuns(stays.clone()),
         };
-        let reads = |entry: &crate::TypeEntry| folds.iter().any(|fold| fold.reads(entry));
-        let mut survey = Survey::new(limits, last, reads, progress);
+        let reads = |entry: &crate::TypeEntry, of_store: bool| {
+            folds.iter().any(|fold| (!of_store || fold.scope == Scope::Store) && fold.reads(entry))
+        };
+        let drops = originals == Originals::Dropped;
+        let mut survey = Survey::new(limits, last, drops, reads, progress);
         let mut provers = Vec::new();
         for (fold, wanted) in folds.iter().zip(&wanted) {
             provers.push(fold.begin(&reader, wanted.clone())?);
@@ -184,11 +205,13 @@ impl CompactionPlan {
         passes.extend(provers.iter_mut().map(|prover| &mut **prover as &mut dyn Pass));
         Replay::of(&reader).go(&mut passes)?;
         let chooser = Chooser::new(folds, &wanted, &provers, &survey, originals)?;
-        let (going, covered, mut stays) = chooser.choose(choice);
+        let (going, covered, mut runs_stay) = chooser.choose(choice);
+        let stays_of_store = survey.foreign_of_store.keys().copied().collect();
+        let going = Going { stays, stays_of_store, ..going };
         let segments = segments(&**storage, &listing, &survey, &going, last)?;
         let runs = runs(&survey, &going, &covered, last);
-        stays.extend(unmoved(&survey, &going, &runs, last));
-        stays.sort_by_key(|stays| stays.run);
+        runs_stay.extend(unmoved(&survey, &going, &runs, last));
+        runs_stay.sort_by_key(|stays| stays.run);
         let events = segments.iter().map(|segment| segment.events).sum();
         let bytes_now = listing.segments.iter().map(|(_, len)| len).sum();
         let replaced: u64 = segments.iter().flat_map(|segment| &segment.lens_bytes).sum();
@@ -204,7 +227,8 @@ impl CompactionPlan {
             store_before: going.store.map(Seq::get),
             events,
             lost: if originals == Originals::Dropped { events } else { 0 },
-            stays,
+            stays: runs_stay,
+            store_stays: survey.foreign_of_store.values().cloned().collect(),
             bytes_now,
             bytes_after_at_most: bytes_now - replaced + new,
             bytes_peak: bytes_now + new,
@@ -212,6 +236,7 @@ impl CompactionPlan {
             states: 0,
             states_digest: String::new(),
             proof: chooser.proof(folds, survey.last, &going, &covered),
+            going,
         };
         (plan.states, plan.states_digest) = plan.proof.summary();
         plan.id = plan.covered_id()?;
@@ -247,6 +272,14 @@ impl CompactionPlan {
     /// Which events go.
     pub(super) fn going(&self) -> Going {
         let runs = self.runs.iter().filter_map(|run| Some((Seq::new(run.run)?, Seq::new(run.before)?)));
-        Going { runs: runs.collect(), store: self.store_before.and_then(Seq::new) }
+        Going { runs: runs.collect(), store: self.store_before.and_then(Seq::new), ..self.going.clone() }
     }
+}
+
+/// The types that tell what an import has found odd. Those events stay: what is said of a run is the same before and after,
+/// whatever becomes of the archive.
+fn told_of_imports(reader: &Reader) -> Result<BTreeSet<Kind>> {
+    let table = reader.type_table()?;
+    let tells = |entry: &crate::TypeEntry| entry.name == record::TYPE && entry.variant == Oddities::VARIANT;
+    Ok(table.rows().filter(|(_, entry)| tells(entry)).map(|(kind, _)| kind).collect())
 }

@@ -1,5 +1,6 @@
 //! What a compaction has to know of a log, from one pass over it.
 
+use crate::compact::plan::StoreStays;
 use crate::error::Result;
 use crate::fold::Pass;
 use crate::log::compact::going::{Going, stays_always};
@@ -41,9 +42,13 @@ impl Span {
 pub(super) struct Survey<'a> {
     /// What may go at most.
     limits: Limits,
-    /// Whether some fold of the program reads a type.
-    reads: Box<dyn Fn(&crate::TypeEntry) -> bool + 'a>,
-    known: BTreeMap<Kind, bool>,
+    /// Whether some fold of the program reads a type; of the store's events, if that is said.
+    reads: Box<dyn Fn(&crate::TypeEntry, bool) -> bool + 'a>,
+    known: BTreeMap<(Kind, bool), bool>,
+    /// Whether what goes is gone.
+    drops: bool,
+    /// Events of the store that may not be dropped: by type.
+    pub(super) foreign_of_store: BTreeMap<Kind, StoreStays>,
     /// Only up to this segment.
     through: Option<SegmentNumber>,
     pub(super) runs: BTreeMap<Seq, RunSeen>,
@@ -60,21 +65,24 @@ pub(super) struct Survey<'a> {
 pub(super) enum Limits {
     /// What these say.
     Known(Going),
-    /// Anything of any run; which ones is known at the end.
-    AllRuns,
+    /// Anything of any run, but for some types; which runs is known at the end.
+    AllRuns(BTreeSet<Kind>),
 }
 
 impl<'a> Survey<'a> {
     pub(super) fn new(
         limits: Limits,
         through: Option<SegmentNumber>,
-        reads: impl Fn(&crate::TypeEntry) -> bool + 'a,
+        drops: bool,
+        reads: impl Fn(&crate::TypeEntry, bool) -> bool + 'a,
         progress: &'a mut dyn FnMut(u64),
     ) -> Survey<'a> {
         Survey {
             limits,
             reads: Box::new(reads),
             known: BTreeMap::new(),
+            drops,
+            foreign_of_store: BTreeMap::new(),
             through,
             runs: BTreeMap::new(),
             spans: BTreeMap::new(),
@@ -101,9 +109,18 @@ impl<'a> Survey<'a> {
     fn count(&mut self, record: &Record<'_>) -> u64 {
         let may_go = match &self.limits {
             Limits::Known(going) => going.takes_event(record.kind, record.run, record.seq),
-            Limits::AllRuns => record.run.is_some_and(|run| run != record.seq) && !stays_always(record.kind),
+            Limits::AllRuns(stays) => {
+                let stays = stays_always(record.kind) || stays.contains(&record.kind);
+                !stays && record.run.is_some_and(|run| run != record.seq)
+            }
         };
         if !may_go || self.through.is_none_or(|through| record.segment > through) {
+            return 0;
+        }
+        if self.drops && record.run.is_none() && self.is_foreign(record) {
+            let type_name = record.type_name();
+            let foreign = self.foreign_of_store.entry(record.kind);
+            foreign.or_insert(StoreStays { type_name, events: 0 }).events += 1;
             return 0;
         }
         let span = self.spans.entry((record.segment, record.run)).or_default();
@@ -116,9 +133,13 @@ impl<'a> Survey<'a> {
         record.frame_len
     }
 
-    fn is_read(&mut self, record: &Record<'_>) -> bool {
-        let Some(entry) = &record.entry else { return true };
-        *self.known.entry(record.kind).or_insert_with(|| (self.reads)(entry))
+    /// Whether an application's event means something that no fold of the program knows.
+    fn is_foreign(&mut self, record: &Record<'_>) -> bool {
+        let Some(entry) = record.entry.as_ref().filter(|_| !record.hint && !record.kind.is_reserved()) else {
+            return false;
+        };
+        let of_store = record.run.is_none();
+        !*self.known.entry((record.kind, of_store)).or_insert_with(|| (self.reads)(entry, of_store))
     }
 }
 
@@ -131,8 +152,8 @@ impl Pass for Survey<'_> {
             self.told = self.bytes;
         }
         let counted = self.count(record);
-        let is_foreign = !record.hint && !record.kind.is_reserved() && !self.is_read(record);
         let Some(run) = record.run else { return Ok(()) };
+        let is_foreign = self.is_foreign(record);
         let seen = self.runs.entry(run).or_insert_with(|| RunSeen {
             name: None,
             revision: 0,

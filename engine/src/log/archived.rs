@@ -1,11 +1,12 @@
 //! Reading a log with what compactions have moved to archives.
 
 use crate::error::Result;
+use crate::log::compact::archive;
 use crate::log::paths;
 use crate::log::reader::Reader;
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage};
-use crate::{GapRange, GapReason, SegmentHeader, SegmentNumber, Seq};
+use crate::{GapRange, GapReason, Gaps, SegmentHeader, SegmentNumber, Seq};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The originals of one segment, or of those that it stands for: their files, and how often they had been rewritten.
@@ -29,10 +30,8 @@ impl Reader {
         let mut covered = BTreeSet::new();
         for number in self.segments() {
             let (header, gaps) = self.head_of(*number)?;
-            let places: BTreeSet<&str> = gaps.ranges().iter().filter_map(archive_of).collect();
-            let found = places.into_iter().filter_map(|place| originals(&**storage, place, &header));
-            if let Some(best) = found.min_by_key(|found| found.generation) {
-                files.extend(best.files);
+            if let Some(found) = before(&**storage, &header, &gaps)? {
+                files.extend(found);
                 covered.insert(*number);
             }
         }
@@ -63,6 +62,29 @@ pub(crate) fn is_archive(directory: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
+/// The files that a segment was made of, as far back as the archives go; `None` where they do not have them. One that was
+/// compacted before it was put together with others is in an archive of its own.
+fn before(
+    storage: &dyn Storage,
+    header: &SegmentHeader,
+    gaps: &Gaps,
+) -> Result<Option<BTreeMap<SegmentNumber, String>>> {
+    let places: BTreeSet<&str> = gaps.ranges().iter().filter_map(archive_of).collect();
+    let found = places.into_iter().filter_map(|place| originals(storage, place, header));
+    let Some(best) = found.min_by_key(|found| found.generation) else { return Ok(None) };
+    let mut files = BTreeMap::new();
+    for (number, file) in best.files {
+        let segment = Segment::open_at(storage, &file, number, OpenMode::Read)?;
+        let earlier =
+            if segment.header.generation > 0 { before(storage, &segment.header, &segment.gaps()?)? } else { None };
+        match earlier {
+            Some(earlier) => files.extend(earlier),
+            None => files.extend([(number, file)]),
+        }
+    }
+    Ok(Some(files))
+}
+
 /// The files in an archive that a segment was made of. They have to be all of them, and to begin where it begins.
 fn originals(storage: &dyn Storage, archive: &str, header: &SegmentHeader) -> Option<Originals> {
     if !is_whole(storage, archive) {
@@ -77,7 +99,11 @@ fn originals(storage: &dyn Storage, archive: &str, header: &SegmentHeader) -> Op
             continue;
         }
         let file = format!("{archive}/{}", paths::segment(number));
-        let found = Segment::open_at(storage, &file, number, OpenMode::Read).ok()?.header;
+        let segment = Segment::open_at(storage, &file, number, OpenMode::Read).ok()?;
+        if is_stand_in(&segment)? {
+            return None;
+        }
+        let found = segment.header;
         let begins = due != header.covers_from || found.first_seq == header.first_seq;
         if found.log_id != header.log_id || found.covers_from != due || !begins || found.generation >= header.generation
         {
@@ -88,6 +114,12 @@ fn originals(storage: &dyn Storage, archive: &str, header: &SegmentHeader) -> Op
         files.insert(number, file);
     }
     (due == header.number.next()).then_some(Originals { generation, files })
+}
+
+/// Whether a file of an archive stands for segments that are not in it.
+fn is_stand_in(segment: &Segment) -> Option<bool> {
+    let gaps = if segment.header.generation > 0 { segment.gaps().ok()? } else { Gaps::default() };
+    Some(gaps.ranges().iter().any(|gap| gap.kept_in == archive::ELSEWHERE))
 }
 
 /// Whether an archive says what it is. One that is being removed does not.

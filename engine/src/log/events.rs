@@ -7,6 +7,7 @@ use crate::log::piece::SeqRange;
 use crate::log::query::Query;
 use crate::log::reader::Reader;
 use crate::log::record::Record;
+use crate::log::segment::Segment;
 use crate::{ErrorKind, Gaps, IndexEntry, SegmentHeader, SegmentNumber, Seq, TypeEntry};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -56,6 +57,10 @@ enum Next {
 struct Backward {
     /// How many segments of the reader's list are left.
     left: usize,
+    /// The segment that the blocks are of, and whether none follows: it stays open, since a compaction may replace its file.
+    segment: Option<(Segment, bool)>,
+    /// Events from this one on have been read.
+    before: Option<Seq>,
     /// The types of the segment that the blocks are of.
     types: Vec<Arc<TypeEntry>>,
     blocks: Vec<(IndexEntry, Option<Seq>)>,
@@ -227,15 +232,21 @@ impl Forward {
                 Found::Wanted => return Ok(Some(Next::Event)),
                 Found::Lost(loss) => return Ok(Some(Next::Loss(loss))),
                 Found::Sealed => {
-                    (self.expected, self.left) = (Some(open.expected()), Some(open.number()));
-                    self.position += 1;
+                    let (expected, number) = (open.expected(), open.number());
                     self.current = None;
+                    self.leave(reader, number, expected);
                 }
                 Found::Over => self.finished = true,
                 Found::InFlight => self.paused = true,
             }
         }
         Ok(None)
+    }
+
+    /// Goes on behind a segment. Which one that is, its number tells: the list may be another one than before.
+    fn leave(&mut self, reader: &Reader, number: SegmentNumber, expected: Seq) {
+        (self.expected, self.left) = (Some(expected), Some(number));
+        self.position = reader.segments.partition_point(|other| *other <= number);
     }
 
     /// Behind the last segment that is listed: if more is known to have been acknowledged, another one has been begun since,
@@ -277,6 +288,14 @@ impl Forward {
             }
             opened => opened?,
         };
+        if let (Some(expected), Some(left)) = (self.expected, self.left)
+            && opened.segment.header.covers_from <= left
+            && opened.segment.header.first_seq < expected
+        {
+            // A compaction has put it together meanwhile with what was read already.
+            opened = opened.behind(expected)?;
+            self.expected = Some(opened.segment.header.first_seq);
+        }
         opened.past_damage = self.past_damage;
         let first = opened.segment.header.first_seq;
         if self.position == 0
@@ -300,8 +319,8 @@ impl Forward {
         }
         match &opened.footer {
             Some(footer) if !is_newest && !query.may_be_in(footer.runs.as_ref()) => {
-                (self.expected, self.left) = (Some(footer.next_seq), Some(number));
-                self.position += 1;
+                let next_seq = footer.next_seq;
+                self.leave(reader, opened.number(), next_seq);
             }
             _ => self.current = Some(Box::new(opened)),
         }
@@ -312,7 +331,8 @@ impl Forward {
 impl Backward {
     fn start(left: usize) -> Backward {
         let (types, blocks, records) = (Vec::new(), Vec::new(), Vec::new());
-        Backward { left, types, blocks, records, lent: None, past_damage: false, has_begun: false }
+        let (segment, before) = (None, None);
+        Backward { left, segment, before, types, blocks, records, lent: None, past_damage: false, has_begun: false }
     }
 
     fn next(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<Option<EventOrLoss<'_>>> {
@@ -326,7 +346,7 @@ impl Backward {
                 None => {}
             }
             if let Some((start, end)) = self.blocks.pop() {
-                self.read(reader, query, durable, start, end)?;
+                self.read(query, durable, start, end)?;
             } else if !self.list_blocks(reader, query, durable)? {
                 return Ok(self.begin(reader, query)?.map(EventOrLoss::Loss));
             }
@@ -352,36 +372,40 @@ impl Backward {
         let Some(position) = self.left.checked_sub(1) else { return Ok(false) };
         let mut open = reader.source.open(reader.segments[position], &Query::all())?;
         open.past_damage = self.past_damage;
-        let is_newest = position + 1 == reader.segments.len();
-        let next = reader.segments.get(position + 1).map(|number| reader.source.open(*number, &Query::all()));
-        let end = next.transpose()?.map(|next| next.segment.header.first_seq);
+        let number = reader.segments[position];
+        let is_newest = position + 1 == reader.segments.len() && open.number() == number;
+        let end = match (self.before, reader.segments.get(position + 1)) {
+            (Some(before), _) => Some(before),
+            (None, Some(next)) => {
+                let next = reader.source.open(*next, &Query::all())?.segment.header;
+                // Where it stands for this one as well, it begins before what is wanted.
+                (next.covers_from > number).then_some(next.first_seq)
+            }
+            (None, None) => None,
+        };
         let is_before = |seq: Option<Seq>| seq.is_some_and(|seq| query.from.is_some_and(|from| seq <= from));
         if is_before(end) {
             return Ok(false);
         }
-        self.left = position;
+        let header = &open.segment.header;
+        self.left = reader.segments.partition_point(|other| *other < header.covers_from.min(number));
+        self.before = Some(header.first_seq);
         if !query.may_be_in(open.footer.as_ref().and_then(|footer| footer.runs.as_ref())) {
             return Ok(true);
         }
-        let index = open.index(durable, is_newest)?;
+        let mut index = open.index(durable, is_newest)?;
+        index.retain(|entry| end.is_none_or(|end| entry.seq < end));
         self.types = open.types().to_vec();
         let ends = index.iter().skip(1).map(|entry| Some(entry.seq)).chain([end]);
         self.blocks = index.iter().copied().zip(ends).filter(|(_, end)| !is_before(*end)).collect();
+        self.segment = Some((open.segment, is_newest));
         Ok(true)
     }
 
-    fn read(
-        &mut self,
-        reader: &Reader,
-        query: &Query,
-        durable: u64,
-        start: IndexEntry,
-        end: Option<Seq>,
-    ) -> Result<()> {
-        let position = self.left;
-        let mut open = reader.source.open(reader.segments[position], &Query::all())?;
+    fn read(&mut self, query: &Query, durable: u64, start: IndexEntry, end: Option<Seq>) -> Result<()> {
+        let Some((segment, is_newest)) = self.segment.clone() else { return Ok(()) };
+        let mut open = OpenSegment::of(segment, &Query::all())?;
         open.past_damage = self.past_damage;
-        let is_newest = position + 1 == reader.segments.len();
         open.set_types(self.types.clone());
         open.start_at(start.offset, start.seq, start.time_floor_ns)?;
         let until = match (query.until, end) {

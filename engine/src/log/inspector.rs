@@ -295,6 +295,20 @@ impl<'s> Inspector<'s> {
         storage: &'s dyn Storage,
         mut look: impl FnMut(&mut Inspector<'s>) -> Result<(T, Inspected)>,
     ) -> Result<T> {
+        let mut looks = 1;
+        loop {
+            match Inspector::settled_if_whole(storage, &mut look) {
+                // A compaction has put segments together between the listing and the look.
+                Err(error) if error.is_absence() && looks < MOST_LOOKS => looks += 1,
+                settled => return settled,
+            }
+        }
+    }
+
+    fn settled_if_whole<T>(
+        storage: &'s dyn Storage,
+        look: &mut impl FnMut(&mut Inspector<'s>) -> Result<(T, Inspected)>,
+    ) -> Result<T> {
         let mut inspector = Inspector::open(storage)?;
         let print = inspector.tail_print()?;
         let (seen, inspected) = look(&mut inspector)?;
@@ -316,3 +330,6 @@ impl<'s> Inspector<'s> {
         !self.survey.live && matches!(self.source, Source::Store(_)) && !tail.is_some_and(settled)
     }
 }
+
+/// How often a store is looked at whose segments go while it is looked at.
+const MOST_LOOKS: usize = 8;

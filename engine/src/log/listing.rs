@@ -99,6 +99,17 @@ impl Listing {
         self.segments[..position].last().map(|(other, _)| *other)
     }
 
+    /// The segment behind another one in the listing.
+    pub(crate) fn after(&self, number: SegmentNumber) -> Option<SegmentNumber> {
+        self.standing_for(number.next())
+    }
+
+    /// The lowest segment of this number or a higher one: where its own file is not there, the one that may stand for it.
+    pub(crate) fn standing_for(&self, number: SegmentNumber) -> Option<SegmentNumber> {
+        let position = self.segments.partition_point(|(other, _)| *other < number);
+        self.segments.get(position).map(|(other, _)| *other)
+    }
+
     /// Whether a segment's file is there.
     #[must_use]
     pub fn has(&self, number: SegmentNumber) -> bool {

@@ -38,6 +38,7 @@ mod restore;
 mod run_check;
 mod run_index;
 mod run_index_file;
+mod sealed_file;
 mod segment;
 mod segment_check;
 mod settle;

@@ -55,6 +55,8 @@ pub(crate) struct OpenSegment {
     ended: bool,
     /// The runs that the footer knows, with the last event of each.
     runs: Option<Arc<BTreeMap<Seq, Seq>>>,
+    /// Events before this one were read elsewhere.
+    read_before: Option<Seq>,
 }
 
 impl OpenSegment {
@@ -76,12 +78,20 @@ impl OpenSegment {
             past_damage: false,
             ended: false,
             runs: None,
+            read_before: None,
             segment,
         };
         if let Some(footer) = footer {
             opened.seek(&footer, query)?;
             opened.footer = Some(footer);
         }
+        Ok(opened)
+    }
+
+    /// The same segment from an event on: what stands before it was read when it was in other files.
+    pub(crate) fn behind(self, seq: Seq) -> Result<OpenSegment> {
+        let mut opened = OpenSegment::of(self.segment, &Query::all().from(seq))?;
+        opened.read_before = Some(seq);
         Ok(opened)
     }
 
@@ -211,7 +221,8 @@ impl OpenSegment {
     }
 
     fn wants(&self, query: &Query, header: &Header) -> bool {
-        query.wants_header(header, self.time_max_ns)
+        self.read_before.is_none_or(|seq| header.seq >= seq)
+            && query.wants_header(header, self.time_max_ns)
             && (query.types.is_none() || query.wants_kind(header.kind, self.entry(header.kind).map(Arc::as_ref)))
     }
 

@@ -44,6 +44,16 @@ pub(crate) fn stood_for(name: &str) -> Option<(SegmentNumber, SegmentNumber)> {
     Some((number(first)?, number(last)?)).filter(|(first, last)| first < last)
 }
 
+/// A second name of a segment's file, while files get their names back.
+pub(crate) fn second_name(number: SegmentNumber) -> String {
+    format!("{SEGMENTS}/{:010}.named", number.get())
+}
+
+/// The segment whose second name this is.
+pub(crate) fn second_name_of(name: &str) -> Option<SegmentNumber> {
+    name.strip_suffix(".named").and_then(|digits| digits.parse().ok()).and_then(SegmentNumber::new)
+}
+
 /// A segment's file.
 pub(crate) fn segment(number: SegmentNumber) -> String {
     format!("{SEGMENTS}/{}", number.file_name())

@@ -3,12 +3,19 @@
 use crate::SegmentNumber;
 use crate::error::{Error, Result};
 use crate::log::paths;
-use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
+use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, WrongKind, read_full_at, write_all_at};
 use std::io;
 
 /// Makes sure that a directory below the root exists durably.
 pub(crate) fn ensure_dir(storage: &dyn Storage, directory: &str) -> Result<()> {
     let parent = directory.rsplit_once('/').map_or("", |(parent, _)| parent);
+    if let Ok(Some(entry)) = storage.entry(directory)
+        && entry.kind != EntryKind::Directory
+    {
+        let wrong = WrongKind { name: directory.to_owned(), found: entry.kind, expected: EntryKind::Directory };
+        let error = Error::io(format_args!("cannot use {directory}"), wrong.into_io());
+        return Err(error.hint("move it away: the directory is made again"));
+    }
     storage
         .create_dir(directory)
         .and_then(|_made| storage.sync_dir(parent))

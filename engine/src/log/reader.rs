@@ -70,14 +70,23 @@ impl Source {
         }
     }
 
+    /// Opens a segment; the one that stands for it, where a compaction has put it together with others meanwhile.
     fn segment(&self, number: SegmentNumber) -> Result<Segment> {
-        match self {
-            Source::Store(storage) => Segment::open(&**storage, number, OpenMode::Read),
+        let (storage, opened) = match self {
+            Source::Store(storage) => (storage, Segment::open(&**storage, number, OpenMode::Read)),
             Source::Elsewhere(storage, files) => match files.get(&number) {
-                Some(file) => Segment::open_at(&**storage, file, number, OpenMode::Read),
-                None => Segment::open(&**storage, number, OpenMode::Read),
+                Some(file) => return Segment::open_at(&**storage, file, number, OpenMode::Read),
+                None => (storage, Segment::open(&**storage, number, OpenMode::Read)),
             },
-            Source::Lone(segment) => Ok(segment.clone()),
+            Source::Lone(segment) => return Ok(segment.clone()),
+        };
+        match opened {
+            Err(error) if error.is_absence() => {
+                let standing = Listing::read(&**storage)?.standing_for(number).filter(|standing| *standing != number);
+                let standing = standing.map(|standing| Segment::open(&**storage, standing, OpenMode::Read));
+                standing.and_then(Result::ok).filter(|standing| standing.header.covers_from <= number).ok_or(error)
+            }
+            opened => opened,
         }
     }
 
@@ -312,7 +321,7 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
-        Ok(ranges)
+        Ok(told_once(ranges))
     }
 
     /// The recorded absences of all segments, ascending.
@@ -324,7 +333,7 @@ impl Reader {
         for number in &self.segments {
             ranges.extend_from_slice(self.head_of(*number)?.1.ranges());
         }
-        Ok(ranges)
+        Ok(told_once(ranges))
     }
 
     /// The types of the log's applications, in the order of their registration.
@@ -387,6 +396,23 @@ impl Reader {
     /// # Errors
     /// As reading.
     pub fn runs(&self) -> Result<BTreeMap<Seq, RunSummary>> {
+        let mut segments = self.segments.clone();
+        let mut may_move = matches!(self.source, Source::Store(_));
+        loop {
+            if let Some(runs) = self.runs_of(&segments, may_move)? {
+                return Ok(runs);
+            }
+            let Source::Store(storage) = &self.source else { return Ok(BTreeMap::new()) };
+            let now: Vec<SegmentNumber> = Listing::read(&**storage)?.segments.into_iter().map(|it| it.0).collect();
+            // Those that there are now overlap: then there is nothing to wait for.
+            may_move = now != segments;
+            segments = now;
+        }
+    }
+
+    /// The runs of these segments. `None` where a compaction has put some of them together meanwhile, and `may_move`: what was
+    /// counted already would be counted again.
+    fn runs_of(&self, segments: &[SegmentNumber], may_move: bool) -> Result<Option<BTreeMap<Seq, RunSummary>>> {
         let mut runs: BTreeMap<Seq, RunSummary> = BTreeMap::new();
         let mut add = |run: Seq, name: Option<String>, last: Seq, revision: u32, events: u64| {
             let summary = runs.entry(run).or_insert(RunSummary { run, name: None, last, revision: 0, events: 0 });
@@ -394,13 +420,18 @@ impl Reader {
             (summary.last, summary.revision) = (last, revision);
             summary.events += events;
         };
-        for (position, number) in self.segments.iter().enumerate() {
-            let is_newest = position + 1 == self.segments.len();
+        for (position, number) in segments.iter().enumerate() {
+            let is_newest = position + 1 == segments.len();
             let mut segment = match self.source.open(*number, &Query::all()) {
                 // Its events are lost; the others are not.
                 Err(error) if !is_newest && error.kind() == ErrorKind::Damaged => continue,
                 opened => opened?,
             };
+            let counted = position.checked_sub(1).and_then(|before| segments.get(before));
+            let stands_for_others = counted.is_some_and(|counted| segment.segment.header.covers_from <= *counted);
+            if may_move && (segment.number() != *number || stands_for_others) {
+                return Ok(None);
+            }
             if let Some(present) = segment.footer.as_ref().and_then(|footer| footer.runs.as_ref()) {
                 for (run, entry) in present {
                     add(*run, entry.name.clone(), entry.last, entry.revision, u64::from(entry.count));
@@ -427,7 +458,7 @@ impl Reader {
                 add(run, name, record.seq, record.revision, 1);
             }
         }
-        Ok(runs)
+        Ok(Some(runs))
     }
 
     /// The run of a name, or of the only name that begins so; `#N` is the run of number N.
@@ -462,4 +493,11 @@ impl Reader {
             }
         }
     }
+}
+
+/// Absences, ascending; those that two files told of, since one has taken the place of the other meanwhile, only once.
+fn told_once(mut ranges: Vec<GapRange>) -> Vec<GapRange> {
+    ranges.sort_by_key(|range| range.first);
+    ranges.dedup();
+    ranges
 }

@@ -1,6 +1,6 @@
 use crate::error::{Error, Result};
 use crate::log::paths;
-use crate::storage::{OpenMode, Storage, StorageFile, read_full_at};
+use crate::storage::{OpenMode, Storage, StorageFile, WrongKind, read_full_at};
 use crate::{Defect, DefectKind, ErrorKind, SegmentHeader, SegmentNumber};
 use std::sync::Arc;
 use taffrail_log_format::layout;
@@ -29,6 +29,12 @@ impl Segment {
     pub(crate) fn open_at(storage: &dyn Storage, path: &str, number: SegmentNumber, mode: OpenMode) -> Result<Segment> {
         let file = match storage.open(path, mode) {
             Ok(file) => file,
+            Err(error) if WrongKind::of(&error).is_some() => {
+                // Whatever it is, the segment is not there.
+                return Err(Error::new(ErrorKind::Damaged, "T0314", format!("cannot open segment {number}: {error}"))
+                    .segment(number)
+                    .hint("move it away, and put the file back"));
+            }
             Err(error) => return Err(Error::io(format_args!("cannot open segment {number}"), error).segment(number)),
         };
         Segment::read(file.into(), number)

@@ -128,7 +128,7 @@ impl Compact {
         let (id, name) = (plan.id.clone(), plan.name().to_owned());
         let proposal = Proposal { id, name, lost: plan.lost, command: store.command(&words) };
         if self.consent.shows() || plan.is_empty() {
-            let shown = Shown { plan: &plan, proposal: &proposal, asked: &asked, unfinished };
+            let shown = Shown { plan: &plan, proposal: &proposal, asked: &asked, store: &store, unfinished };
             shown.print(context.output)?;
         }
         if plan.is_empty() {
@@ -197,6 +197,7 @@ struct Shown<'plan> {
     plan: &'plan CompactionPlan,
     proposal: &'plan Proposal,
     asked: &'plan Asked,
+    store: &'plan Store,
     unfinished: bool,
 }
 
@@ -233,11 +234,20 @@ impl Shown<'_> {
 
     fn segments(&self, output: &mut Output) -> Result<(), Failure> {
         for segment in self.plan.segments.iter().take(MOST_NAMED) {
-            let number = segment.segments.last().copied().unwrap_or_default();
+            let number = match segment.segments.as_slice() {
+                [first, .., last] => format!("{first}-{last}"),
+                [one] => one.to_string(),
+                [] => String::new(),
+            };
             let (events, bytes) = (human::count(segment.events, "event"), human::byte_size(segment.bytes));
             let now = human::byte_size(segment.lens_bytes.iter().sum());
             let after = human::byte_size(segment.len_after_at_most_bytes);
-            let text = format!("  seg {number:<3} {events} go, {bytes}: {now} become {after} at most");
+            let files = match segment.segments.len() {
+                1 => String::new(),
+                count => format!(" in {count} files"),
+            };
+            let one = if files.is_empty() { "" } else { " in one" };
+            let text = format!("  seg {number:<3} {events} go, {bytes}: {now}{files} become {after}{one} at most");
             output.line(text.as_str())?;
         }
         more(self.plan.segments.len(), "segment", output)
@@ -263,9 +273,18 @@ impl Shown<'_> {
 
     fn stays(&self, output: &mut Output) -> Result<(), Failure> {
         for stays in self.plan.stays.iter().take(MOST_NAMED) {
-            output.line(format!("  stays   {}: {}", named(stays.run, stays.name.as_ref()), stays.why).as_str())?;
+            let remedy = stays.remedy.as_ref().map(|remedy| format!("; {}", self.store.naming_store(remedy)));
+            let remedy = remedy.unwrap_or_default();
+            let name = named(stays.run, stays.name.as_ref());
+            output.line(format!("  stays   {name}: {}{remedy}", stays.why).as_str())?;
         }
-        more(self.plan.stays.len(), "run", output)
+        more(self.plan.stays.len(), "run", output)?;
+        for stays in &self.plan.store_stays {
+            let (events, name) = (human::count(stays.events, "event"), &stays.type_name);
+            let text = format!("  stays   {events} of no run, of type {name}: no fold of this program reads them");
+            output.line(text.as_str())?;
+        }
+        Ok(())
     }
 
     fn sums(&self, output: &mut Output) -> Result<(), Failure> {

@@ -119,7 +119,8 @@ impl Repair {
         let Some(authority) = authority else { return Ok(exit) };
         let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
         let applied = found.plan.apply(&storage, &authority).map_err(|error| store.problem(&error))?;
-        let replaced = found.plan.segments.iter().any(|repair| repair.action == RepairAction::Rewrite);
+        let comes_back = |action| matches!(action, RepairAction::Rewrite | RepairAction::Replace);
+        let replaced = found.plan.segments.iter().any(|repair| comes_back(repair.action));
         let undo = replaced.then(|| store.command("store undo"));
         print_applied(&applied, &proposal.name, undo.as_deref(), &store, context)?;
         Ok(Exit::Clean)

@@ -148,6 +148,9 @@ fn segment(repair: &SegmentRepair) -> String {
     let places: Vec<String> = repair.removed.iter().map(place).collect();
     match repair.action {
         RepairAction::Cut => format!("cut {}; they were never acknowledged", listed(&places)),
+        RepairAction::Rename => {
+            format!("is in {}: give the file its name", repair.from.as_deref().unwrap_or("another file"))
+        }
         RepairAction::Replace => format!("not there: put a record of the absence in its place{gaps}"),
         RepairAction::Rewrite => {
             let copied = human::count(repair.kept_events, "event");

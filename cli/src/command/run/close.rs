@@ -1,21 +1,23 @@
 //! `taffrail run close RUN`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use taffrail::run::{ClosePlan, Finding, Runs};
+use taffrail::plan::{Applied, Authority};
+use taffrail::run::{ClosePlan, Finding};
 use taffrail::storage::Storage;
 
 use super::plan_text::{self, Rows, lists, names};
+use super::planned::{Asked, Planned};
 use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
-use crate::output::{Format, Output};
-use crate::plan::{Consent, Done, Proposal, print_done};
+use crate::output::Output;
+use crate::plan::{Consent, Done, Proposal};
 use crate::problem::Failure;
 use crate::store::Store;
-use crate::subject::Subject;
 use crate::usage::quoted;
 
 /// Findings that are listed.
@@ -55,29 +57,40 @@ impl Close {
     /// T0141 for an unknown run; T0511 for one that is closed, or has no events of the run schema; what
     /// [`Consent::authority`] says.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
-        context.output.require("run close", &Format::TEXT)?;
-        let store = Store::locate_directory(context, "run close")?;
-        let subject = Subject::find::<Runs>(store, Some(&self.run))?;
-        let Some(run) = subject.run else { return Ok(Exit::Differs) };
-        let plan = ClosePlan::make(&subject.reader, run).map_err(|error| subject.problem(&error))?;
-        let store = &subject.store;
-        let name = quoted(&plan.run.run_name);
-        let command = store.command(&format!("run close {name}"));
-        let proposal = Proposal { id: plan.id.clone(), name: plan.name().to_owned(), lost: 0, command };
-        if self.consent.shows() {
-            print(&plan, &proposal, context.output)?;
+        let asked = Asked { command: "run close", run: &self.run, consent: &self.consent, giving_up: None };
+        asked.go(context, |subject, run| {
+            ClosePlan::make(&subject.reader, run).map_err(|error| subject.problem(&error).into())
+        })
+    }
+}
+
+impl Planned for ClosePlan {
+    fn proposal(&self, store: &Store) -> Proposal {
+        let command = store.command(&format!("run close {}", quoted(&self.run.run_name)));
+        Proposal { id: self.id.clone(), name: self.name().to_owned(), lost: 0, command }
+    }
+
+    fn print(&self, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {
+        print(self, proposal, output)
+    }
+
+    fn apply(
+        &self,
+        storage: &Arc<dyn Storage>,
+        authority: &Authority,
+        _acknowledged: &BTreeSet<String>,
+    ) -> taffrail::Result<Applied> {
+        ClosePlan::apply(self, storage, authority)
+    }
+
+    fn done(&self, _applied: &Applied, name: String, store: &Store) -> Done {
+        let run = quoted(&self.run.run_name);
+        Done {
+            name,
+            lost: format!("{} is closed", self.run.run_name),
+            check: store.command(&format!("run show {run}")),
+            undo: Some(store.command(&format!("run undo {run}"))),
         }
-        let Some(authority) = self.consent.authority(&proposal, 0, store, context)? else { return Ok(Exit::Clean) };
-        let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
-        let applied = plan.apply(&storage, &authority).map_err(|error| subject.problem(&error))?;
-        let done = Done {
-            name: proposal.name,
-            lost: format!("{} is closed", plan.run.run_name),
-            check: store.command(&format!("run show {name}")),
-            undo: Some(store.command(&format!("run undo {name}"))),
-        };
-        print_done(&applied, &done, context)?;
-        Ok(Exit::Clean)
     }
 }
 

@@ -1,22 +1,24 @@
 //! `taffrail run fork RUN --name NEW`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
+use taffrail::plan::{Applied, Authority};
 use taffrail::position::Position;
-use taffrail::run::{ForkPlan, Runs};
+use taffrail::run::ForkPlan;
 use taffrail::storage::Storage;
 
 use super::plan_text::{self, Rows, lists, names};
+use super::planned::{Asked, Planned};
 use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
-use crate::output::{Format, Output};
-use crate::plan::{Consent, Done, Proposal, print_done};
+use crate::output::Output;
+use crate::plan::{Consent, Done, Proposal};
 use crate::problem::Failure;
 use crate::store::Store;
-use crate::subject::Subject;
 use crate::usage::quoted;
 
 /// What the help shows; a test runs them.
@@ -60,30 +62,41 @@ impl Fork {
     /// T0141 for an unknown run; T0142 and T0145 for a name that can not be given; T0146 and T0422 for a position that is
     /// none in the run's history; what [`Consent::authority`] says.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
-        context.output.require("run fork", &Format::TEXT)?;
-        let store = Store::locate_directory(context, "run fork")?;
-        let subject = Subject::find::<Runs>(store, Some(&self.run))?;
-        let Some(run) = subject.run else { return Ok(Exit::Differs) };
-        let at = subject.seq(self.at.as_ref())?;
-        let plan = ForkPlan::make(&subject.reader, run, at, &self.name).map_err(|error| subject.problem(&error))?;
-        let store = &subject.store;
-        let (parent, new) = (quoted(&plan.run.run_name), quoted(&plan.new_name));
-        let command = store.command(&format!("run fork {parent} --at {} --name {new}", plan.at.seq));
-        let proposal = Proposal { id: plan.id.clone(), name: plan.name().to_owned(), lost: 0, command };
-        if self.consent.shows() {
-            print(&plan, &proposal, context.output)?;
-        }
-        let Some(authority) = self.consent.authority(&proposal, 0, store, context)? else { return Ok(Exit::Clean) };
-        let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
-        let applied = plan.apply(&storage, &authority).map_err(|error| subject.problem(&error))?;
-        let done = Done {
-            name: proposal.name,
-            lost: format!("{} begins as {} was", plan.new_name, plan.run.run_name),
-            check: store.command(&format!("run show {new}")),
+        let asked = Asked { command: "run fork", run: &self.run, consent: &self.consent, giving_up: None };
+        asked.go(context, |subject, run| {
+            let at = subject.seq(self.at.as_ref())?;
+            ForkPlan::make(&subject.reader, run, at, &self.name).map_err(|error| subject.problem(&error).into())
+        })
+    }
+}
+
+impl Planned for ForkPlan {
+    fn proposal(&self, store: &Store) -> Proposal {
+        let (parent, new) = (quoted(&self.run.run_name), quoted(&self.new_name));
+        let command = store.command(&format!("run fork {parent} --at {} --name {new}", self.at.seq));
+        Proposal { id: self.id.clone(), name: self.name().to_owned(), lost: 0, command }
+    }
+
+    fn print(&self, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {
+        print(self, proposal, output)
+    }
+
+    fn apply(
+        &self,
+        storage: &Arc<dyn Storage>,
+        authority: &Authority,
+        _acknowledged: &BTreeSet<String>,
+    ) -> taffrail::Result<Applied> {
+        ForkPlan::apply(self, storage, authority)
+    }
+
+    fn done(&self, _applied: &Applied, name: String, store: &Store) -> Done {
+        Done {
+            name,
+            lost: format!("{} begins as {} was", self.new_name, self.run.run_name),
+            check: store.command(&format!("run show {}", quoted(&self.new_name))),
             undo: None,
-        };
-        print_done(&applied, &done, context)?;
-        Ok(Exit::Clean)
+        }
     }
 }
 

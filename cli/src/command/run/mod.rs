@@ -5,6 +5,7 @@ pub mod close;
 pub mod fork;
 pub mod list;
 mod plan_text;
+mod planned;
 pub mod rewind;
 pub mod show;
 pub mod undo;

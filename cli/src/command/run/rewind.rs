@@ -1,24 +1,28 @@
 //! `taffrail run rewind RUN --to POSITION`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 use taffrail::Seq;
+use taffrail::plan::{Applied, Authority};
 use taffrail::position::Position;
-use taffrail::run::{Fate, GateTurn, Hanging, RewindPlan, RewindRequest, Runs, TimelineEvent};
+use taffrail::run::{Effect, Fate, GateTurn, Hanging, RewindPlan, RewindRequest, TimelineEvent};
 use taffrail::storage::Storage;
 
 use super::acknowledge::{self, GivingUp};
 use super::plan_text::{self, Rows, lists, names};
+use super::planned::{Asked, Planned};
 use crate::codes;
 use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
-use crate::output::{Format, Output};
-use crate::plan::{Consent, Done, Proposal, print_done};
+use crate::output::Output;
+use crate::plan::{Consent, Done, Proposal};
 use crate::problem::{Failure, Problem};
 use crate::run_names::RunNames;
+use crate::store::Store;
 use crate::subject::Subject;
 use crate::usage::quoted;
 
@@ -81,14 +85,12 @@ struct Report<'plan> {
 
 /// A plan, and how it was asked for.
 struct Found<'a> {
-    plan: &'a RewindPlan,
-    proposal: &'a Proposal,
-    position: &'a Position,
+    plan: RewindPlan,
+    rewind: &'a Rewind,
     asked: Seq,
     /// The run of the event that the position names, where it is another one.
     asked_run: Option<String>,
     not_covered: Vec<String>,
-    count: usize,
 }
 
 impl Rewind {
@@ -98,42 +100,17 @@ impl Rewind {
     /// T0141 for an unknown run; T0146, T0422, T0423 for a position that the run can not go back to; T0424 for what can not
     /// be kept; T0421 for what is not acknowledged; what [`Consent::authority`] says.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
-        context.output.require("run rewind", &Format::TEXT)?;
         let mark = self.mark_name()?;
-        let store = crate::store::Store::locate_directory(context, "run rewind")?;
-        let subject = Subject::find::<Runs>(store, Some(&self.run))?;
-        let Some(run) = subject.run else { return Ok(Exit::Differs) };
-        let to = subject.seq(Some(&self.to))?;
-        let keep: Vec<Seq> = self.keep.iter().filter_map(|seq| Seq::new(*seq)).collect();
-        let request = RewindRequest { run, to, keep, mark };
-        let plan = RewindPlan::make(&subject.reader, &request).map_err(|error| subject.problem(&error))?;
-        let store = &subject.store;
-        let proposal = Proposal {
-            id: plan.id.clone(),
-            name: plan.name().to_owned(),
-            lost: plan.lost,
-            command: store.command(&self.words(&plan)),
-        };
-        if self.consent.shows() {
-            let asked_run = asked_run(&subject, run, to)?;
-            let (proposal, position, asked, count) = (&proposal, &self.to, to, self.count);
-            let not_covered = not_covered(&plan);
-            Found { plan: &plan, proposal, position, asked, asked_run, not_covered, count }.print(context.output)?;
-        }
-        let acknowledged = self.giving_up.acknowledged(&plan.final_effects, &self.consent, &proposal)?;
-        let authority = self.consent.authority(&proposal, self.giving_up.accept_loss, store, context)?;
-        let Some(authority) = authority else { return Ok(Exit::Clean) };
-        let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
-        let applied = plan.apply(&storage, &authority, &acknowledged).map_err(|error| subject.problem(&error))?;
-        let name = quoted(&plan.run.run_name);
-        let done = Done {
-            name: proposal.name,
-            lost: format!("{} given up, all of them still readable", human::count(applied.lost, "event")),
-            check: store.command(&format!("run show {name}")),
-            undo: Some(store.command(&format!("run undo {name}"))),
-        };
-        print_done(&applied, &done, context)?;
-        Ok(Exit::Clean)
+        let giving_up = Some(&self.giving_up);
+        let asked = Asked { command: "run rewind", run: &self.run, consent: &self.consent, giving_up };
+        asked.go(context, |subject, run| {
+            let to = subject.seq(Some(&self.to))?;
+            let keep: Vec<Seq> = self.keep.iter().filter_map(|seq| Seq::new(*seq)).collect();
+            let request = RewindRequest { run, to, keep, mark };
+            let plan = RewindPlan::make(&subject.reader, &request).map_err(|error| subject.problem(&error))?;
+            let (asked_run, not_covered) = (asked_run(subject, run, to)?, not_covered(&plan));
+            Ok(Found { plan, rewind: self, asked: to, asked_run, not_covered })
+        })
     }
 
     fn mark_name(&self) -> Result<Option<String>, Failure> {
@@ -183,11 +160,40 @@ fn not_covered(plan: &RewindPlan) -> Vec<String> {
     not_covered
 }
 
-impl Found<'_> {
-    fn print(&self, output: &mut Output) -> Result<(), Failure> {
-        let (plan, proposal) = (self.plan, self.proposal);
+impl Planned for Found<'_> {
+    fn proposal(&self, store: &Store) -> Proposal {
+        let plan = &self.plan;
+        let (id, name) = (plan.id.clone(), plan.name().to_owned());
+        Proposal { id, name, lost: plan.lost, command: store.command(&self.rewind.words(plan)) }
+    }
+
+    fn effects(&self) -> &[Effect] {
+        &self.plan.final_effects
+    }
+
+    fn apply(
+        &self,
+        storage: &Arc<dyn Storage>,
+        authority: &Authority,
+        acknowledged: &BTreeSet<String>,
+    ) -> taffrail::Result<Applied> {
+        self.plan.apply(storage, authority, acknowledged)
+    }
+
+    fn done(&self, applied: &Applied, name: String, store: &Store) -> Done {
+        let run = quoted(&self.plan.run.run_name);
+        Done {
+            name,
+            lost: format!("{} given up, all of them still readable", human::count(applied.lost, "event")),
+            check: store.command(&format!("run show {run}")),
+            undo: Some(store.command(&format!("run undo {run}"))),
+        }
+    }
+
+    fn print(&self, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {
+        let (plan, count) = (&self.plan, self.rewind.count);
         if output.format().is_json() {
-            let shown = &plan.lines[plan.lines.len().saturating_sub(self.count)..];
+            let shown = &plan.lines[plan.lines.len().saturating_sub(count)..];
             output.json(&Report {
                 schema: "taffrail.rewind_plan/1",
                 name: &proposal.name,
@@ -207,7 +213,7 @@ impl Found<'_> {
             let label = if number == 0 { "not this" } else { "" };
             output.line(format!("  {label:<9} {text}").as_str())?;
         }
-        plan_text::events(&plan.lines, self.count, output)?;
+        plan_text::events(&plan.lines, count, output)?;
         let events = human::count(plan.lost, "event");
         output.line(
             format!("you would give up: {events}; they stay readable, and can be put back by an undo").as_str(),
@@ -215,9 +221,11 @@ impl Found<'_> {
         output.lines(proposal.footing(Exit::Clean))?;
         Ok(())
     }
+}
 
+impl Found<'_> {
     fn rows(&self) -> Rows {
-        let plan = self.plan;
+        let plan = &self.plan;
         let mut rows = Rows::default();
         plan_text::run(&mut rows, &plan.run);
         let (event, seq) = (human::thousands(plan.to.event), human::thousands(plan.to.seq));
@@ -226,7 +234,7 @@ impl Found<'_> {
         if self.asked.get() != plan.to.seq {
             let asked = human::thousands(self.asked.get());
             let of = self.asked_run.as_ref().map(|run| format!(", an event of {run}")).unwrap_or_default();
-            let said = self.position.to_string();
+            let said = self.rewind.to.to_string();
             let is =
                 if said == self.asked.to_string() { format!("seq {asked}") } else { format!("{said} is seq {asked}") };
             rows.row("", format!("({is}{of}; the run's last event of its schema before it counts)"));
@@ -250,7 +258,7 @@ impl Found<'_> {
 
     /// What becomes of steps, gates and approvals.
     fn work(&self, rows: &mut Rows) {
-        let plan = self.plan;
+        let plan = &self.plan;
         let steps =
             |fate: Fate| names(plan.steps.iter().filter(|step| step.fate == fate).map(|step| step.step.as_str()));
         let stays = plan.steps.iter().filter(|step| step.fate == Fate::Stays).count() as u64;

@@ -1,22 +1,24 @@
 //! `taffrail run undo RUN`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use taffrail::run::{Runs, TimelineEvent, UndoRunPlan, Undoes};
+use taffrail::plan::{Applied, Authority};
+use taffrail::run::{Effect, TimelineEvent, UndoRunPlan, Undoes};
 use taffrail::storage::Storage;
 
 use super::acknowledge::{self, GivingUp};
 use super::plan_text::{self, Rows, names};
+use super::planned::{Asked, Planned};
 use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
-use crate::output::{Format, Output};
-use crate::plan::{Consent, Done, Proposal, print_done};
+use crate::output::Output;
+use crate::plan::{Consent, Done, Proposal};
 use crate::problem::Failure;
 use crate::store::Store;
-use crate::subject::Subject;
 use crate::usage::quoted;
 
 /// Events that are listed unless more are asked for.
@@ -65,40 +67,55 @@ impl Undo {
     /// T0141 for an unknown run; T0404 where there is nothing to undo; T0421 for what is not acknowledged; what
     /// [`Consent::authority`] says.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
-        context.output.require("run undo", &Format::TEXT)?;
-        let store = Store::locate_directory(context, "run undo")?;
-        let subject = Subject::find::<Runs>(store, Some(&self.run))?;
-        let Some(run) = subject.run else { return Ok(Exit::Differs) };
-        let plan = UndoRunPlan::make(&subject.reader, run).map_err(|error| subject.problem(&error))?;
-        let store = &subject.store;
-        let name = quoted(&plan.run.run_name);
-        let words = format!("run undo {name}{}", acknowledge::option(&plan.final_effects));
-        let proposal = Proposal {
-            id: plan.id.clone(),
-            name: plan.name().to_owned(),
-            lost: plan.lost,
-            command: store.command(&words),
-        };
-        if self.consent.shows() {
-            self.print(&plan, &proposal, context.output)?;
-        }
-        let acknowledged = self.giving_up.acknowledged(&plan.final_effects, &self.consent, &proposal)?;
-        let authority = self.consent.authority(&proposal, self.giving_up.accept_loss, store, context)?;
-        let Some(authority) = authority else { return Ok(Exit::Clean) };
-        let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
-        let applied = plan.apply(&storage, &authority, &acknowledged).map_err(|error| subject.problem(&error))?;
-        let back = human::count(plan.put_back, "event");
-        let lost = match (plan.put_back, applied.lost) {
+        let giving_up = Some(&self.giving_up);
+        let asked = Asked { command: "run undo", run: &self.run, consent: &self.consent, giving_up };
+        asked.go(context, |subject, run| {
+            let plan = UndoRunPlan::make(&subject.reader, run).map_err(|error| subject.problem(&error))?;
+            Ok(Found { plan, count: self.count })
+        })
+    }
+}
+
+/// A plan, and how much of it is listed.
+struct Found {
+    plan: UndoRunPlan,
+    count: usize,
+}
+
+impl Planned for Found {
+    fn proposal(&self, store: &Store) -> Proposal {
+        let plan = &self.plan;
+        let words = format!("run undo {}{}", quoted(&plan.run.run_name), acknowledge::option(&plan.final_effects));
+        let (id, name) = (plan.id.clone(), plan.name().to_owned());
+        Proposal { id, name, lost: plan.lost, command: store.command(&words) }
+    }
+
+    fn effects(&self) -> &[Effect] {
+        &self.plan.final_effects
+    }
+
+    fn apply(
+        &self,
+        storage: &Arc<dyn Storage>,
+        authority: &Authority,
+        acknowledged: &BTreeSet<String>,
+    ) -> taffrail::Result<Applied> {
+        self.plan.apply(storage, authority, acknowledged)
+    }
+
+    fn done(&self, applied: &Applied, name: String, store: &Store) -> Done {
+        let back = human::count(self.plan.put_back, "event");
+        let lost = match (self.plan.put_back, applied.lost) {
             (0, 0) => "the close is taken back".to_owned(),
             (_, 0) => format!("{back} put back"),
             (_, lost) => format!("{back} put back, {} given up", human::count(lost, "event")),
         };
-        let check = store.command(&format!("run show {name}"));
-        print_done(&applied, &Done { name: proposal.name, lost, check, undo: None }, context)?;
-        Ok(Exit::Clean)
+        let check = store.command(&format!("run show {}", quoted(&self.plan.run.run_name)));
+        Done { name, lost, check, undo: None }
     }
 
-    fn print(&self, plan: &UndoRunPlan, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {
+    fn print(&self, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {
+        let plan = &self.plan;
         if output.format().is_json() {
             output.json(&Report {
                 schema: "taffrail.run_undo_plan/1",

@@ -74,7 +74,12 @@ fn print(plan: &UndoPlan, proposal: &Proposal, output: &mut Output) -> Result<()
     output.line(format!("  undo    {what} {undoes}, told by seq {}", plan.event).as_str())?;
     for restored in &plan.segments {
         let (segment, size) = (restored.segment, human::byte_size(restored.len_bytes));
-        output.line(format!("  seg {segment:<3} put back the original, {size}, from {}", restored.from).as_str())?;
+        let anew = if restored.is_sealed_anew { "; it gets an end, since events follow it now" } else { "" };
+        let text = format!("  seg {segment:<3} put back the original, {size}, from {}{anew}", restored.from);
+        output.line(text.as_str())?;
+    }
+    for missing in &plan.missing {
+        output.line(format!("  seg {:<3} take away the record of its absence", missing.segment).as_str())?;
     }
     for restored in &plan.snapshots {
         let size = human::byte_size(restored.len_bytes);
@@ -82,7 +87,7 @@ fn print(plan: &UndoPlan, proposal: &Proposal, output: &mut Output) -> Result<()
     }
     if is_compaction {
         output.line("the events come back into the log, and the archive stays until it is forgotten")?;
-    } else if !plan.segments.is_empty() {
+    } else if !(plan.segments.is_empty() && plan.missing.is_empty()) {
         output.line(format!("  keep    quarantine/{}/: what is there now", proposal.name).as_str())?;
         output.line("the damage comes back with the originals; events that were appended since stay")?;
     }

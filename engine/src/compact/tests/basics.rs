@@ -12,7 +12,7 @@ use crate::{Depth, ErrorKind, Expect, GapReason, Severity, VerifyOptions, verify
 use std::sync::Arc;
 
 /// Three runs that have ended and one that goes on, in many segments.
-fn store() -> Arc<dyn Storage> {
+pub(super) fn store() -> Arc<dyn Storage> {
     let storage: Arc<dyn Storage> = Arc::new(Memory::new());
     let journal = options().open_on(Arc::clone(&storage)).unwrap();
     for part in 0..4 {
@@ -24,7 +24,7 @@ fn store() -> Arc<dyn Storage> {
     storage
 }
 
-fn is_clean(storage: &Arc<dyn Storage>) {
+pub(super) fn is_clean(storage: &Arc<dyn Storage>) {
     let report = verify(&**storage, &VerifyOptions { depth: Depth::Decode }, &mut |_, _| {}).unwrap();
     assert_eq!((report.severity, report.findings.len()), (Severity::Clean, 0), "{report:#?}");
 }
@@ -284,7 +284,7 @@ fn in_the_lock_a_compaction_does_less_than_a_rotation() {
     let rotation = most_in_the_lock(&disk, from);
     journal.close().unwrap();
     let planned = plan(&storage, &finished(), Originals::Archived);
-    assert!(planned.segments.len() > 2, "{planned:#?}");
+    assert!(planned.segments.iter().map(|it| it.segments.len()).sum::<usize>() > 2, "{planned:#?}");
     let from = disk.next_operation();
     planned.apply(&storage, &authority(&planned), &mut |_| {}).unwrap();
     let compaction = most_in_the_lock(&disk, from);
@@ -310,13 +310,13 @@ fn most_in_the_lock(disk: &crate::storage::SimDisk, from: u64) -> (u64, u64) {
     most
 }
 
-fn agreed(plan: &str) -> crate::plan::Authority {
+pub(super) fn agreed(plan: &str) -> crate::plan::Authority {
     let (plan, reason, actor) = (plan.to_owned(), "a test".to_owned(), "uid:0".to_owned());
     crate::plan::Authority { plan, accept_loss: 0, reason, actor, lock_timeout_ms: 500 }
 }
 
 /// Forks a run at one of its events, by its ordinal.
-fn fork(storage: &Arc<dyn Storage>, parent: &str, at: usize, name: &str) -> crate::Result<()> {
+pub(super) fn fork(storage: &Arc<dyn Storage>, parent: &str, at: usize, name: &str) -> crate::Result<()> {
     let run = reader(storage).find_run(parent).unwrap().run;
     let whole = reader(storage).with_archives().unwrap().unwrap_or_else(|| reader(storage));
     let of_run: Vec<u64> = events(&whole).iter().filter(|line| line.1 == Some(run.get())).map(|line| line.0).collect();

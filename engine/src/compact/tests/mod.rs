@@ -4,3 +4,5 @@ mod basics;
 mod crashes;
 mod histories;
 mod kit;
+mod stays;
+mod together;

@@ -15,6 +15,9 @@ use crate::{GapRange, GapReason, Gaps, SegmentHeader, SegmentNumber, Seq};
 use std::collections::BTreeSet;
 use std::io;
 
+/// Where the events are that an archive stands beside, relative to it.
+pub(crate) const ELSEWHERE: &str = "../../segments";
+
 /// The directory of a plan's archive.
 pub(crate) fn directory(name: &str) -> String {
     format!("{}/{name}", paths::ARCHIVE)
@@ -154,7 +157,7 @@ fn stand_in(storage: &dyn Storage, directory: &str, absent: &[Segment]) -> Resul
         reason: GapReason::Compacted,
         // Nothing was taken away: the events are where they were, in the store that the archive is in.
         digest: *blake3::hash(&[]).as_bytes(),
-        kept_in: format!("../../{}", paths::SEGMENTS),
+        kept_in: ELSEWHERE.to_owned(),
     });
     let gaps = Gaps::new(range.into_iter().collect()).unwrap_or_default();
     let file = create(storage, &segment_in(directory, header.number))?;

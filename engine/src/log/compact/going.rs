@@ -1,5 +1,5 @@
 use crate::{Header, Kind, Seq};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which events go.
 ///
@@ -12,6 +12,10 @@ pub(crate) struct Going {
     pub(crate) runs: BTreeMap<Seq, Seq>,
     /// Applications' events of the store before this seq go.
     pub(crate) store: Option<Seq>,
+    /// Types of which every event stays.
+    pub(crate) stays: BTreeSet<Kind>,
+    /// Types of which the store's events stay.
+    pub(crate) stays_of_store: BTreeSet<Kind>,
 }
 
 impl Going {
@@ -22,11 +26,12 @@ impl Going {
 
     /// The same, by what counts of the header.
     pub(crate) fn takes_event(&self, kind: Kind, run: Option<Seq>, seq: Seq) -> bool {
-        if stays_always(kind) {
+        if stays_always(kind) || self.stays.contains(&kind) {
             return false;
         }
         match run {
             Some(run) => seq != run && self.runs.get(&run).is_some_and(|before| seq < *before),
+            None if self.stays_of_store.contains(&kind) => false,
             None => !kind.is_reserved() && self.store.is_some_and(|before| seq < before),
         }
     }

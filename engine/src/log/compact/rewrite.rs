@@ -1,13 +1,12 @@
 use crate::error::{Error, Result};
 use crate::log::compact::going::Going;
 use crate::log::cursor::Cursor;
+use crate::log::sealed_file::SealedFile;
 use crate::log::segment::Segment;
 use crate::storage::{StorageFile, read_full_at, write_all_at};
-use crate::{
-    ErrorKind, Flags, FooterBuilder, Frame, GapRange, GapReason, Gaps, Kind, SegmentHeader, SegmentNumber, Seq,
-    TypeTable,
-};
-use taffrail_log_format::{FrameFields, RawHeader, Step, encode_frame, layout, reseal_frame};
+use crate::{ErrorKind, Frame, GapRange, GapReason, Gaps, Kind, SegmentHeader, SegmentNumber, Seq, TypeTable};
+use taffrail_log_format::sabotage::{self, Sabotage};
+use taffrail_log_format::{Step, layout};
 
 /// Segments that follow each other, and what one of them will be that stands for all.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ struct Open {
 }
 
 /// Longest record of absences that is written, in bytes: where more would be needed, the shortest ranges stay in the log.
-const MOST_GAPS_LEN_BYTES: usize = layout::MAX_PAYLOAD_LEN_BYTES / 2;
+pub(crate) const MOST_GAPS_LEN_BYTES: usize = layout::MAX_PAYLOAD_LEN_BYTES / 2;
 
 /// Writes the segment that stands for the sources into an empty file, and syncs it. Each source is read once, and its
 /// frames are moved as they are; where `copies` has a file for it, that becomes a copy of the source, byte for byte.
@@ -273,7 +272,7 @@ impl Original<'_> {
 
 const WRITE_LEN_BYTES: usize = 1 << 20;
 
-/// Writes a sealed segment: blocks, type table, absences, frames, footer, seal.
+/// Writes a sealed segment, and syncs it.
 pub(crate) fn write(
     target: &dyn StorageFile,
     header: &SegmentHeader,
@@ -281,112 +280,13 @@ pub(crate) fn write(
     gaps: &Gaps,
     kept: &mut [u8],
 ) -> Result<()> {
-    let mut output = Output {
-        file: target,
-        header,
-        written: 0,
-        buffer: Vec::new(),
-        footer: FooterBuilder::new(header.first_seq, header.time_floor_ns),
-    };
-    output.blocks();
-    output.own(Kind::TYPE_TABLE, header.first_seq, false, &types.encode())?;
-    if !gaps.ranges().is_empty() {
-        output.own(Kind::GAPS, header.first_seq, false, &gaps.encode())?;
+    let mut sealed = SealedFile::begin(target, header, types, gaps)?;
+    sealed.frames(kept)?;
+    sealed.seal(None, header.origin)?;
+    if sabotage::is(Sabotage::SkipRewriteSync) {
+        return Ok(());
     }
-    output.frames(kept)?;
-    let footer = output.footer.clone().finish(header.origin);
-    let footer_at = output.offset();
-    output.own(Kind::FOOTER, footer.next_seq, true, &footer.encode())?;
-    output.own(Kind::SEAL, footer.next_seq, false, &footer_at.to_le_bytes())?;
-    output.flush()?;
     target.sync_all().map_err(|error| Error::io("cannot sync a rewritten segment", error).segment(header.number))
-}
-
-/// The new file while it is being written, front to back.
-struct Output<'a> {
-    file: &'a dyn StorageFile,
-    header: &'a SegmentHeader,
-    written: u64,
-    buffer: Vec<u8>,
-    footer: FooterBuilder,
-}
-
-impl Output<'_> {
-    fn blocks(&mut self) {
-        let block = self.header.encode();
-        self.buffer.extend_from_slice(&block);
-        self.buffer.resize(usize::try_from(layout::SECOND_BLOCK).unwrap_or(0), 0);
-        self.buffer.extend_from_slice(&block);
-        debug_assert_eq!(self.buffer.len() as u64, layout::FIRST_FRAME, "frames begin behind the second block");
-    }
-
-    fn offset(&self) -> u64 {
-        self.written + self.buffer.len() as u64
-    }
-
-    fn own(&mut self, kind: Kind, seq: Seq, more: bool, payload: &[u8]) -> Result<()> {
-        let fields = FrameFields {
-            seq,
-            run: None,
-            revision: 0,
-            time_ns: self.header.created_ns,
-            durable: seq.count_before(),
-            kind,
-            flags: Flags { more, hint: false },
-        };
-        let (offset, start) = (self.offset(), self.buffer.len());
-        let header = encode_frame(&mut self.buffer, &self.header.key(), offset, &fields, payload).map_err(|len| {
-            Error::new(ErrorKind::Invalid, "T0144", format!("a record of {len} bytes does not fit into a frame"))
-                .segment(self.header.number)
-        })?;
-        let bytes = &self.buffer[start..start + layout::frame::HEADER_LEN_BYTES];
-        self.footer.observe(&header, bytes, offset, payload);
-        Ok(())
-    }
-
-    /// Moves frames: every byte stays but those of the header's CRC, which is bound to the place.
-    fn frames(&mut self, mut kept: &mut [u8]) -> Result<()> {
-        let key = self.header.key();
-        while let Some((bytes, _)) = kept.split_first_chunk_mut() {
-            let offset = self.offset();
-            reseal_frame(bytes, &key, offset);
-            let header = RawHeader::new(bytes).and_then(|raw| raw.check(&key, offset).ok());
-            let Some(header) = header else {
-                return Err(Error::new(ErrorKind::Invalid, "T0190", "a frame that was proven is none any more"));
-            };
-            let len = usize::try_from(header.frame_len()).unwrap_or(usize::MAX).min(kept.len());
-            let (frame, rest) = std::mem::take(&mut kept).split_at_mut(len);
-            self.observe(&header, frame, offset);
-            self.buffer.extend_from_slice(frame);
-            kept = rest;
-            if self.buffer.len() >= WRITE_LEN_BYTES {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Only the log's own records of runs and types say something to a footer; what they say is read, nothing else is.
-    fn observe(&mut self, header: &crate::Header, frame: &[u8], offset: u64) {
-        let head = &frame[..layout::frame::HEADER_LEN_BYTES];
-        let stored = &frame[layout::frame::HEADER_LEN_BYTES..][..header.payload_len as usize];
-        if header.mask != 0 && matches!(header.kind, Kind::RUN_OPENED | Kind::TYPE_REGISTERED) {
-            let mut payload = stored.to_vec();
-            taffrail_log_format::apply_mask(self.header.log_id, header.seq, header.mask, &mut payload);
-            self.footer.observe(header, head, offset, &payload);
-        } else {
-            self.footer.observe(header, head, offset, stored);
-        }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        write_all_at(self.file, self.written, &self.buffer).map_err(|error| {
-            Error::io("cannot write a rewritten segment", error).segment(self.header.number).offset(self.written)
-        })?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
 }
 
 /// The error for a segment that can not be rewritten as it is.

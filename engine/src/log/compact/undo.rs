@@ -28,29 +28,50 @@ pub(crate) fn restored(storage: &dyn Storage, detail: &serde_json::Value) -> Res
     }
     let mut restored = Vec::new();
     for compacted in detail["compacted"].as_array().into_iter().flatten() {
-        let number = |field: &str| compacted[field][0].as_u64().and_then(|number| u32::try_from(number).ok());
-        let Some((segment, generation)) = number("segments").and_then(SegmentNumber::new).zip(number("generations"))
-        else {
-            continue;
+        let numbers = |field: &str| -> Vec<u32> {
+            let listed = compacted[field].as_array().into_iter().flatten();
+            listed.filter_map(|number| number.as_u64().and_then(|number| u32::try_from(number).ok())).collect()
         };
-        let present = Segment::open(storage, segment, OpenMode::Read)?;
-        if present.header.generation == generation {
+        let (segments, generations) = (numbers("segments"), numbers("generations"));
+        let segments: Vec<SegmentNumber> = segments.into_iter().filter_map(SegmentNumber::new).collect();
+        let Some((segment, generation)) = segments.last().copied().zip(generations.last().copied()) else { continue };
+        let present = match Segment::open(storage, segment, OpenMode::Read) {
+            // Another compaction has put it together with others.
+            Err(error) if error.is_absence() => return Err(rewritten(segment)),
+            present => present?,
+        };
+        let first = segments.first().copied().unwrap_or(segment);
+        let stands_for_all = present.header.covers_from <= first;
+        if present.header.generation == generation && (stands_for_all == (first == segment)) {
             // An interruption came before this one was replaced, or it is back already.
             continue;
         }
-        let is_its_own = present.header.generation == generation + 1
+        let highest = generations.iter().max().copied().unwrap_or(generation);
+        let is_its_own = present.header.generation == highest + 1
+            && stands_for_all
             && present.gaps()?.ranges().iter().any(|gap| gap.kept_in == kept_in);
         if !is_its_own || !is_archive(kept_in) {
-            let message = format!("segment {segment} has been rewritten since: undo what did that first");
-            return Err(Error::new(ErrorKind::Rejected, "T0403", message).segment(segment));
+            return Err(rewritten(segment));
         }
-        restored.push(original(storage, kept_in, &present)?);
+        for number in segments {
+            restored.push(original(storage, kept_in, number, (number == segment).then_some(&present))?);
+        }
     }
     Ok(restored)
 }
 
-fn original(storage: &dyn Storage, kept_in: &str, present: &Segment) -> Result<Restored> {
-    let segment = present.header.number;
+fn rewritten(segment: SegmentNumber) -> Error {
+    let message = format!("segment {segment} has been rewritten since: undo what did that first");
+    Error::new(ErrorKind::Rejected, "T0403", message).segment(segment)
+}
+
+/// What was kept of a segment. `present` is the file that stands for it, and for those before it, now.
+fn original(
+    storage: &dyn Storage,
+    kept_in: &str,
+    segment: SegmentNumber,
+    present: Option<&Segment>,
+) -> Result<Restored> {
     let from = archive::segment_in(kept_in, segment);
     if !exists(storage, &from)? {
         let message = format!("the original of segment {segment} is not in {kept_in}");
@@ -68,9 +89,11 @@ fn original(storage: &dyn Storage, kept_in: &str, present: &Segment) -> Result<R
         let message = format!("{from} is not what was kept: its BLAKE3 is {digest}");
         return Err(Error::new(ErrorKind::Rejected, "T0403", message).segment(segment));
     }
-    let len = present.file.len_bytes().map_err(io_error)?;
-    let replaces = hexadecimal(digest_of(&*present.file, 0..len)?);
-    Ok(Restored { segment: segment.get(), from, len_bytes, digest, replaces })
+    let replaces = match present {
+        Some(present) => hexadecimal(digest_of(&*present.file, 0..present.file.len_bytes().map_err(io_error)?)?),
+        None => String::new(),
+    };
+    Ok(Restored { segment: segment.get(), from, len_bytes, digest, replaces, is_sealed_anew: false })
 }
 
 /// Carries the undo of a compaction out. Safe to be interrupted anywhere: [`work`] tells how.
@@ -107,7 +130,13 @@ fn prepare(plan: &UndoPlan, storage: &Arc<dyn Storage>, directory: &str) -> Resu
     archive::make_directories(&**storage, directory, false)?;
     let after = Reader::open_on(Arc::clone(storage))?.durable();
     let mut work = Work { plan: plan.id.clone(), after, ..Work::default() };
+    let mut earlier = Vec::new();
     for restored in &plan.segments {
+        if restored.replaces.is_empty() {
+            // The next one that replaces something stands for it.
+            earlier.push((restored.segment, restored.from.clone()));
+            continue;
+        }
         let Some(number) = SegmentNumber::new(restored.segment) else { continue };
         let present = Segment::open(&**storage, number, OpenMode::Read)?;
         let len = present.file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error))?;
@@ -116,7 +145,8 @@ fn prepare(plan: &UndoPlan, storage: &Arc<dyn Storage>, directory: &str) -> Resu
             archive::copy(&**storage, &restored.from, &prepared)?;
         }
         let present = vec![(number.get(), present.header.generation, len)];
-        work.replacements.push(Replacement { prepared, present });
+        let earlier = std::mem::take(&mut earlier);
+        work.replacements.push(Replacement { prepared, present, earlier });
     }
     work.note(&**storage, directory)?;
     Ok(work)

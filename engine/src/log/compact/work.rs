@@ -5,9 +5,11 @@
 //! taken away. The event is in the log: every step is still to be found in the note, and those that are left are taken.
 
 use crate::error::{Error, Result};
+use crate::log::archived::is_archive;
 use crate::log::compact::archive::{self, entries, exists, remove_directory, remove_if_there, sync_dir};
-use crate::log::compact::publish::{Replacement, publish};
+use crate::log::compact::publish::{self, Replacement, publish};
 use crate::log::cursor::Cursor;
+use crate::log::listing::Listing;
 use crate::log::lock::LockState;
 use crate::log::paths;
 use crate::log::quarantine::ensure_dir;
@@ -15,7 +17,7 @@ use crate::log::query::Query;
 use crate::log::segment::Segment;
 use crate::plan::parse_digest;
 use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_full_at};
-use crate::{ErrorKind, Journal, OperatorAction, Reader, Seq};
+use crate::{ErrorKind, Journal, OperatorAction, Reader, SegmentNumber, Seq};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -110,7 +112,10 @@ impl Work {
         let prepared = archive::prepared(directory);
         let is_own = |replacement: &Replacement| {
             let last = replacement.numbers().last().map(|number| format!("{prepared}/{}", number.file_name()));
+            let originals = replacement.earlier.iter().zip(replacement.earlier());
             last.as_ref() == Some(&replacement.prepared)
+                && replacement.earlier.len() == replacement.earlier().count()
+                && originals.into_iter().all(|((_, original), (number, ..))| is_original(original, number))
         };
         let is_kept = |forgotten: &String| {
             let name =
@@ -180,6 +185,8 @@ impl Work {
         for forgotten in &self.forgotten {
             archive::remove_tree(&**storage, forgotten)?;
         }
+        // What an interruption has left of the files that others stand for.
+        publish::finish(&**storage, &Listing::read(&**storage)?)?;
         finish(&**storage, directory)
     }
 
@@ -222,6 +229,12 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// Whether a file is where an archive has the original of a segment.
+fn is_original(file: &str, number: SegmentNumber) -> bool {
+    let directory = file.strip_suffix(&paths::segment(number)).and_then(|it| it.strip_suffix('/'));
+    directory.is_some_and(is_archive)
 }
 
 fn changed(run: &str) -> Error {
@@ -326,12 +339,27 @@ mod tests {
     fn a_note_that_names_other_files_is_none() {
         let directory = "archive/abc123";
         let of = |prepared: &str| Work {
-            replacements: vec![Replacement { prepared: prepared.to_owned(), present: vec![(3, 0, 100)] }],
+            replacements: vec![Replacement {
+                prepared: prepared.to_owned(),
+                present: vec![(3, 0, 100)],
+                earlier: Vec::new(),
+            }],
             ..Work::default()
         };
         assert!(of("archive/abc123/prepared/0000000003.seg").stays_in(directory));
         for other in ["archive/abc123/prepared/0000000004.seg", "LOCK", "archive/abc124/prepared/0000000003.seg"] {
             assert!(!of(other).stays_in(directory), "{other}");
+        }
+        let restores = |original: &str| {
+            let mut work = of("archive/abc123/prepared/0000000003.seg");
+            work.replacements[0].earlier = vec![(2, original.to_owned())];
+            work.stays_in(directory)
+        };
+        assert!(restores("archive/8c1e44/segments/0000000002.seg"));
+        for other in
+            ["archive/8c1e44/segments/0000000001.seg", "segments/0000000002.seg", "archive/../0000000002.seg", ""]
+        {
+            assert!(!restores(other), "{other}");
         }
         let forgets = |name: &str| Work { forgotten: vec![name.to_owned()], ..Work::default() }.stays_in(directory);
         assert!(forgets("archive/8c1e44") && forgets("quarantine/torn-0000000001-0x1200"));

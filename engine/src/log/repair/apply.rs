@@ -5,6 +5,7 @@ use crate::log::paths;
 use crate::log::quarantine::{ensure_dir, keep};
 use crate::log::recovery::distrust_cache;
 use crate::log::repair::plan::{RepairAction, RepairPlan, SegmentRepair, neighbours, open_or_guess};
+use crate::log::repair::rename::rename;
 use crate::log::repair::rewrite::{Content, rewrite};
 use crate::log::repair::survey::Survey;
 use crate::plan::{Applied, Authority, other_plan, parse_digest};
@@ -37,8 +38,11 @@ impl RepairPlan {
         let directory = format!("{}/{}", paths::QUARANTINE, self.name());
         if !self.is_empty() {
             self.keep_originals(&**storage, &directory)?;
-            let listing = Listing::read(&**storage)?;
-            for repair in self.segments.iter().filter(|repair| repair.action != RepairAction::Cut) {
+            rename(&**storage, &self.segments)?;
+            let is_written = |action| matches!(action, RepairAction::Rewrite | RepairAction::Replace);
+            for repair in self.segments.iter().filter(|repair| is_written(repair.action)) {
+                // Read again for each: a segment that was not there is a neighbour once it is recorded as lost.
+                let listing = Listing::read(&**storage)?;
                 self.rewrite(&**storage, &listing, repair, &directory)?;
             }
             // The index names places in segments that are other files now.
@@ -95,7 +99,7 @@ impl RepairPlan {
             RepairAction::Replace => (None, None),
             _ => {
                 let opened = open_or_guess(storage, listing, log_id, number)?;
-                let survey = Survey::read(&opened.segment)?;
+                let survey = Survey::read_behind(&opened.segment, &around.types)?;
                 (Some(opened.segment), Some(survey))
             }
         };

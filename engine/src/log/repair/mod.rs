@@ -6,10 +6,12 @@
 mod apply;
 mod plan;
 mod redact;
+mod rename;
+mod reseal;
 mod rewrite;
 mod survey;
 mod undo;
 
 pub use plan::{Removed, RepairAction, RepairMode, RepairPlan, SegmentRepair};
 pub(crate) use redact::redact_segment;
-pub use undo::{Restored, UndoPlan};
+pub use undo::{MissingAgain, Restored, UndoPlan};

@@ -1,14 +1,17 @@
 use crate::error::{Error, Result};
+use crate::log::cursor::Cursor;
 use crate::log::evidence::Evidence;
 use crate::log::listing::Listing;
 use crate::log::quarantine::digest_of;
 use crate::log::recovery::RecoveryPlan;
+use crate::log::repair::rename::{misnamed, renamed};
 use crate::log::repair::survey::{Bad, Neighbours, Survey};
 use crate::log::segment::Segment;
 use crate::plan::{plan_id, plan_name};
 use crate::storage::{OpenMode, Storage};
 use crate::{ErrorKind, LogId, SegmentNumber, Seq, Verdict};
 use serde::Serialize;
+use taffrail_log_format::{SegmentKey, Step, layout};
 
 /// How far a repair goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +33,8 @@ pub enum RepairAction {
     Rewrite,
     /// It is not there: put a segment in its place that records the absence.
     Replace,
+    /// Its file has another name: give it its own.
+    Rename,
 }
 
 /// Bytes that a repair takes out of the log.
@@ -60,6 +65,11 @@ pub struct SegmentRepair {
     pub gaps: Vec<(u64, u64)>,
     /// Events that are lost.
     pub lost: u64,
+    /// Whether it is the newest segment: it is sealed then, and what is appended later goes into the next one.
+    pub is_newest: bool,
+    /// The file that it is in, where that has another name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 /// What a repair would do. Made by reading only; carried out by [`RepairPlan::apply`].
@@ -158,18 +168,30 @@ fn tail(storage: &dyn Storage) -> Result<Option<SegmentRepair>> {
         Some(range) => (RepairAction::Rewrite, vec![range]),
     };
     let number = plan.segment.get();
-    Ok(Some(SegmentRepair { segment: number, action, kept_events, removed: vec![removed], gaps, lost: lost_count }))
+    let removed = vec![removed];
+    let (lost, is_newest) = (lost_count, true);
+    Ok(Some(SegmentRepair { segment: number, action, kept_events, removed, gaps, lost, is_newest, from: None }))
 }
 
 fn salvage(storage: &dyn Storage, listing: &Listing, log_id: LogId) -> Result<Vec<SegmentRepair>> {
     let at_least = Evidence::read(storage)?.of(storage, log_id);
     let newest = listing.newest().into_iter().chain(at_least.segment).max();
-    let (Some((lowest, _)), Some(newest)) = (listing.segments.first(), newest) else { return Ok(Vec::new()) };
-    let covers_all = Segment::open(storage, *lowest, OpenMode::Read)
-        .is_ok_and(|segment| segment.header.covers_from == SegmentNumber::FIRST);
+    let (false, Some(newest)) = (listing.segments.is_empty(), newest) else { return Ok(Vec::new()) };
+    let misnamed = misnamed(storage, listing, log_id)?;
+    if !misnamed.is_empty() {
+        // What else there is can be judged when each segment is where it belongs.
+        return Ok(misnamed.into_iter().map(|(number, file)| renamed(number, file)).collect());
+    }
     let mut repairs = Vec::new();
-    let mut number = if covers_all { *lowest } else { SegmentNumber::FIRST };
+    let mut number = SegmentNumber::FIRST;
     while number <= newest {
+        // Where a file stands for several, those are not missing.
+        if let Some(standing) = listing.standing_for(number)
+            && standing != number
+            && covers_from(storage, listing, log_id, standing)? <= number
+        {
+            number = standing;
+        }
         let is_newest = number == newest;
         repairs.extend(salvage_segment(storage, listing, log_id, number, is_newest, at_least.durable)?);
         number = number.next();
@@ -186,7 +208,7 @@ fn salvage_segment(
     durable: u64,
 ) -> Result<Option<SegmentRepair>> {
     if !listing.has(number) {
-        return missing(storage, listing, log_id, number, durable).map(Some);
+        return missing(storage, listing, log_id, number, durable, is_newest).map(Some);
     }
     let opened = open_or_guess(storage, listing, log_id, number)?;
     if is_newest && opened.is_read {
@@ -215,6 +237,8 @@ fn salvage_segment(
         removed: Vec::new(),
         gaps: survey.bad.iter().filter_map(|bad| bad.lost).map(|(a, b)| (a.get(), b.get())).collect(),
         lost: 0,
+        is_newest,
+        from: None,
     };
     for bad in &survey.bad {
         repair.removed.push(removed(&opened.segment, bad.bytes.start, bad.bytes.end, bad.lost)?);
@@ -259,6 +283,7 @@ fn missing(
     log_id: LogId,
     number: SegmentNumber,
     durable: u64,
+    is_newest: bool,
 ) -> Result<SegmentRepair> {
     let around = neighbours(storage, listing, log_id, number)?;
     let first = around.header_of(number, 1)?.first_seq;
@@ -266,7 +291,8 @@ fn missing(
     let gaps = if next > first { vec![(first.get(), next.count_before())] } else { Vec::new() };
     let lost = gaps.iter().map(|(first, last)| last - first + 1).sum();
     let action = RepairAction::Replace;
-    Ok(SegmentRepair { segment: number.get(), action, kept_events: 0, removed: Vec::new(), gaps, lost })
+    let (segment, kept_events, removed) = (number.get(), 0, Vec::new());
+    Ok(SegmentRepair { segment, action, kept_events, removed, gaps, lost, is_newest, from: None })
 }
 
 /// An open segment, with a header that was read, or worked out where it can not be.
@@ -274,6 +300,8 @@ pub(super) struct Opened {
     pub(super) segment: Segment,
     pub(super) is_read: bool,
 }
+
+const MOVE_AWAY: &str = "move the file away, then plan again: the segment is then repaired as a missing one";
 
 pub(super) fn open_or_guess(
     storage: &dyn Storage,
@@ -285,7 +313,8 @@ pub(super) fn open_or_guess(
         Ok(segment) if segment.header.log_id == log_id => Ok(Opened { segment, is_read: true }),
         Ok(_) => Err(Error::new(ErrorKind::Damaged, "T0304", format!("segment {number} belongs to another log"))
             .segment(number)
-            .hint("move the file away, then plan again: the segment is then repaired as a missing one")),
+            .hint(MOVE_AWAY)),
+        Err(error) if error.code() == "T0304" => Err(error.hint(MOVE_AWAY)),
         Err(error) if error.kind() == ErrorKind::Damaged && error.code() == "T0305" => {
             let header = neighbours(storage, listing, log_id, number)?.header_of(number, 0)?;
             let file = storage
@@ -296,6 +325,40 @@ pub(super) fn open_or_guess(
         }
         Err(error) => Err(error),
     }
+}
+
+/// The lowest segment that one stands for. Where its header can not be read, its first frame tells: it says which seq was due.
+fn covers_from(
+    storage: &dyn Storage,
+    listing: &Listing,
+    log_id: LogId,
+    number: SegmentNumber,
+) -> Result<SegmentNumber> {
+    match Segment::open(storage, number, OpenMode::Read) {
+        Ok(segment) => return Ok(segment.header.covers_from),
+        Err(error) if error.kind() == ErrorKind::Damaged => {}
+        Err(error) => return Err(error),
+    }
+    if number.previous().is_none_or(|before| listing.has(before)) {
+        return Ok(number);
+    }
+    let before = listing.before(number);
+    let due = match before.map(|before| Segment::open(storage, before, OpenMode::Read)) {
+        None => Some(Seq::FIRST),
+        Some(Ok(segment)) => segment.footer()?.map(|(_, footer)| footer.next_seq),
+        Some(Err(error)) if error.kind() == ErrorKind::Damaged => None,
+        Some(Err(error)) => return Err(error),
+    };
+    let file = storage
+        .open(&crate::log::paths::segment(number), OpenMode::Read)
+        .map_err(|error| Error::io("cannot open a segment", error).segment(number))?;
+    let mut cursor = Cursor::over(file.into(), SegmentKey::new(log_id, number), layout::FIRST_FRAME, None);
+    let first = match cursor.step()? {
+        Step::Frame(frame) => Some(frame.header.seq),
+        _ => None,
+    };
+    let continues = first.is_some() && first == due;
+    Ok(if continues { before.map_or(SegmentNumber::FIRST, SegmentNumber::next) } else { number })
 }
 
 /// What the segments before and behind tell.
@@ -310,11 +373,15 @@ pub(super) fn neighbours(
         Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
         Err(error) => Err(error),
     };
-    let before = number.previous().filter(|before| listing.has(*before)).map(open).transpose()?.flatten();
+    let covers_from = if listing.has(number) { covers_from(storage, listing, log_id, number)? } else { number };
+    let adjoins = |before: &SegmentNumber| before.next() >= covers_from;
+    let before = listing.before(number).filter(adjoins).map(open).transpose()?.flatten();
     let before = before.map(|segment| segment.footer()).transpose()?.flatten();
-    let behind = Some(number.next()).filter(|behind| listing.has(*behind)).map(open).transpose()?.flatten();
+    let behind = listing.after(number).map(open).transpose()?.flatten();
+    let behind = behind.filter(|segment| segment.header.covers_from <= number.next());
     Ok(Neighbours {
         log_id,
+        covers_from,
         before: before.as_ref().map(|(_, footer)| (footer.next_seq, footer.time_max_ns, footer.origin)),
         types: before.map(|(_, footer)| footer.types).unwrap_or_default(),
         behind: behind.map(|segment| (segment.header.first_seq, segment.header.predecessor)),

@@ -1,12 +1,13 @@
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
 use crate::log::paths;
+use crate::log::sealed_file::{Origin, SealedFile};
 use crate::log::segment::Segment;
-use crate::storage::{OpenMode, Storage, StorageFile, write_all_at};
-use crate::{DefectKind, ErrorKind, Flags, FooterBuilder, Gaps, Header, Kind, SegmentHeader, Seq, TypeTable};
+use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
+use crate::{ErrorKind, Gaps, Header, SegmentHeader, Seq, TypeTable};
 use std::io;
 use std::ops::Range;
-use taffrail_log_format::{FrameFields, Step, encode_frame, encode_redacted_frame, layout, reseal_frame};
+use taffrail_log_format::Step;
 
 /// What a rewritten segment is made of.
 pub(super) struct Content<'a> {
@@ -21,7 +22,7 @@ pub(super) struct Content<'a> {
     /// The seq at which it ends.
     pub(super) next_seq: Seq,
     /// Length and digest of the first sealed content, where that is known.
-    pub(super) origin: Option<(u64, [u8; 32])>,
+    pub(super) origin: Option<Origin>,
 }
 
 /// Writes a sealed segment under a temporary name, syncs it, and puts it in the place of the old one, durably. Kept frames
@@ -48,8 +49,7 @@ pub(super) fn rewrite_changed(
         _ => {}
     }
     let file = storage.open(&temporary, OpenMode::CreateNew).map_err(io_error)?;
-    let mut output = Output::new(&*file, content);
-    let result = output.write(old, content, change);
+    let result = write(&*file, old, content, change);
     if let Err(error) = result {
         // What is left of it is removed by the next recovery.
         let _left_for_later = storage.remove(&temporary);
@@ -61,158 +61,57 @@ pub(super) fn rewrite_changed(
         .map_err(io_error)
 }
 
-/// The new file while it is being written, front to back.
-struct Output<'a> {
-    file: &'a dyn StorageFile,
-    header: SegmentHeader,
-    buffer: Vec<u8>,
-    written: u64,
-    footer: FooterBuilder,
+fn write(file: &dyn StorageFile, old: Option<&Segment>, content: &Content<'_>, change: Change<'_>) -> Result<()> {
+    let mut sealed = SealedFile::begin(file, &content.header, content.types, &content.gaps)?;
+    for range in content.kept {
+        if let Some(old) = old {
+            copy(&mut sealed, old, range, content, change)?;
+        }
+    }
+    sealed.seal(Some(content.next_seq), content.origin)
 }
 
-impl<'a> Output<'a> {
-    const BUFFER_LEN_BYTES: usize = 1 << 20;
-
-    fn new(file: &'a dyn StorageFile, content: &Content<'_>) -> Output<'a> {
-        let header = content.header.clone();
-        let footer = FooterBuilder::new(header.first_seq, header.time_floor_ns);
-        Output { file, header, buffer: Vec::new(), written: layout::FIRST_FRAME, footer }
-    }
-
-    fn write(&mut self, old: Option<&Segment>, content: &Content<'_>, change: Change<'_>) -> Result<()> {
-        let first = content.header.first_seq;
-        self.own(Kind::TYPE_TABLE, first, false, &content.types.encode())?;
-        if !content.gaps.ranges().is_empty() {
-            self.own(Kind::GAPS, first, false, &content.gaps.encode())?;
-        }
-        for range in content.kept {
-            if let Some(old) = old {
-                self.copy(old, range, change)?;
+/// Copies good frames of the old file.
+fn copy(
+    sealed: &mut SealedFile<'_>,
+    old: &Segment,
+    range: &Range<u64>,
+    content: &Content<'_>,
+    change: Change<'_>,
+) -> Result<()> {
+    let mut cursor = Cursor::new(old, range.start, None).limited(range.end);
+    // The old file's record of them stands at its beginning, which is not read here.
+    cursor.scanner.assume_gaps(content.gaps.clone());
+    loop {
+        match cursor.step()? {
+            Step::Frame(frame) => match change(&frame.header, &frame.payload()) {
+                Some(payload) => sealed.redacted(&frame.header, &payload)?,
+                None => sealed.frame(&frame)?,
+            },
+            Step::Bad { defect, .. } => {
+                // It was good when the plan was made a moment ago.
+                return Err(Error::new(ErrorKind::Damaged, "T0308", format!("the segment has changed: {defect}"))
+                    .segment(content.header.number)
+                    .offset(defect.offset)
+                    .hint("plan the repair again"));
             }
-        }
-        let footer = self.footer.clone().finish(content.origin);
-        let origin = footer.origin;
-        let footer_at = self.offset();
-        self.own(Kind::FOOTER, content.next_seq, true, &footer.encode())?;
-        self.own(Kind::SEAL, content.next_seq, false, &footer_at.to_le_bytes())?;
-        self.flush()?;
-        let block = SegmentHeader { origin: Some(origin), ..self.header.clone() }.encode();
-        let mut front = block.to_vec();
-        front.resize(usize::try_from(layout::SECOND_BLOCK).unwrap_or_default(), 0);
-        front.extend_from_slice(&block);
-        self.put(0, &front)
-    }
-
-    fn offset(&self) -> u64 {
-        self.written + self.buffer.len() as u64
-    }
-
-    fn own(&mut self, kind: Kind, seq: Seq, more: bool, payload: &[u8]) -> Result<()> {
-        let fields = FrameFields {
-            seq,
-            run: None,
-            revision: 0,
-            time_ns: self.header.created_ns,
-            durable: seq.count_before(),
-            kind,
-            flags: Flags { more, hint: false },
-        };
-        let (offset, start) = (self.offset(), self.buffer.len());
-        let key = self.header.key();
-        let header = encode_frame(&mut self.buffer, &key, offset, &fields, payload).map_err(|len| {
-            Error::new(ErrorKind::Invalid, "T0144", format!("a record of {len} bytes does not fit into a frame"))
-        })?;
-        self.observe(&header, start, offset, payload);
-        self.flush_if_large()
-    }
-
-    fn observe(&mut self, header: &Header, start: usize, offset: u64, payload: &[u8]) {
-        let bytes = &self.buffer[start..start + layout::frame::HEADER_LEN_BYTES];
-        self.footer.observe(header, bytes, offset, payload);
-    }
-
-    /// Copies good frames of the old file.
-    fn copy(&mut self, old: &Segment, range: &Range<u64>, change: Change<'_>) -> Result<()> {
-        let mut cursor = Cursor::new(old, range.start, None).limited(range.end);
-        let mut last = None;
-        loop {
-            let (offset, start) = (self.offset(), self.buffer.len());
-            match cursor.step()? {
-                Step::Frame(frame) => {
-                    last = Some(frame.header.seq);
-                    if let Some(payload) = change(&frame.header, &frame.payload()) {
-                        self.replace(&frame.header, &payload)?;
-                        self.flush_if_large()?;
-                        continue;
-                    }
-                    let mut header = *frame.header_bytes();
-                    reseal_frame(&mut header, &self.header.key(), offset);
-                    self.buffer.extend_from_slice(&header);
-                    self.buffer.extend_from_slice(frame.stored);
-                    let padded = frame.header.frame_len() - layout::frame::HEADER_LEN_BYTES as u64;
-                    let padded = start + layout::frame::HEADER_LEN_BYTES + usize::try_from(padded).unwrap_or(0);
-                    self.buffer.resize(padded, 0);
-                    let (header, payload) = (frame.header, frame.payload());
-                    self.footer.observe(
-                        &header,
-                        &self.buffer[start..start + layout::frame::HEADER_LEN_BYTES],
-                        offset,
-                        &payload,
-                    );
-                }
-                // An absence that is recorded already: the record stands at the segment's beginning, which is not read here.
-                Step::Bad { defect, header: Some(header) }
-                    if defect.kind == DefectKind::SeqJump && Some(header.seq) > last =>
-                {
-                    let _there_is_a_header = cursor.skip_bad(defect.kind, Some(header))?;
-                }
-                Step::Bad { defect, .. } => {
-                    // It was good when the plan was made a moment ago.
-                    return Err(Error::new(ErrorKind::Damaged, "T0308", format!("the segment has changed: {defect}"))
-                        .segment(self.header.number)
-                        .offset(defect.offset)
-                        .hint("plan the repair again"));
-                }
-                Step::Free | Step::End | Step::NeedBytes(_) => return Ok(()),
-            }
-            self.flush_if_large()?;
+            Step::Free | Step::End | Step::NeedBytes(_) => return Ok(()),
         }
     }
+}
 
-    /// Writes a frame anew, with another payload.
-    fn replace(&mut self, old: &Header, payload: &[u8]) -> Result<()> {
-        let fields = FrameFields {
-            seq: old.seq,
-            run: old.run,
-            revision: old.revision,
-            time_ns: old.time_ns,
-            durable: old.durable(),
-            kind: old.kind,
-            flags: old.flags,
-        };
-        let (offset, start) = (self.offset(), self.buffer.len());
-        let encoded = encode_redacted_frame(&mut self.buffer, &self.header.key(), offset, &fields, payload);
-        let header = encoded.map_err(|len| {
-            let message = format!("a payload of {len} bytes does not fit into a frame");
-            Error::new(ErrorKind::Invalid, "T0144", message).seq(old.seq.get())
-        })?;
-        self.observe(&header, start, offset, payload);
-        Ok(())
+/// Copies a range of one file into another, to the same place.
+pub(super) fn copy_bytes(from: &dyn StorageFile, to: &dyn StorageFile, range: Range<u64>) -> io::Result<()> {
+    let mut chunk = vec![0; 1 << 20];
+    let mut at = range.start;
+    while at < range.end {
+        let len = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(chunk.len());
+        let read = read_full_at(from, at, &mut chunk[..len])?;
+        if read == 0 {
+            break;
+        }
+        write_all_at(to, at, &chunk[..read])?;
+        at += read as u64;
     }
-
-    fn flush_if_large(&mut self) -> Result<()> {
-        if self.buffer.len() < Self::BUFFER_LEN_BYTES { Ok(()) } else { self.flush() }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let buffer = std::mem::take(&mut self.buffer);
-        self.put(self.written, &buffer)?;
-        self.written += buffer.len() as u64;
-        Ok(())
-    }
-
-    fn put(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let put = write_all_at(self.file, offset, bytes);
-        put.map_err(|error| Error::io("cannot rewrite a segment", error).segment(self.header.number).offset(offset))
-    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
 use crate::log::damage::lost_between;
+use crate::log::sealed_file::Origin;
 use crate::log::segment::Segment;
 use crate::{Header, Kind, LogId, SegmentHeader, SegmentNumber, Seq, TypeEntry, TypeRegistered, TypeTable};
 use std::ops::Range;
@@ -41,6 +42,12 @@ pub(super) struct Bad {
 impl Survey {
     /// Reads a whole segment, going on behind what is bad. Bounded memory: a window, and the ranges.
     pub(super) fn read(segment: &Segment) -> Result<Survey> {
+        Survey::read_behind(segment, &TypeTable::new())
+    }
+
+    /// The same, where it is known which types there are at the end of the segment before: those are what a type table that is
+    /// no good frame had held.
+    pub(super) fn read_behind(segment: &Segment, before: &TypeTable) -> Result<Survey> {
         let header = segment.header.clone();
         let footer = segment.footer()?;
         let len = segment.file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error))?;
@@ -50,7 +57,7 @@ impl Survey {
             recorded: Vec::new(),
             events: 0,
             next_seq: header.first_seq,
-            types: TypeTable::new(),
+            types: before.clone(),
             sealed: false,
             origin: header.origin.or(footer.as_ref().map(|(_, footer)| footer.origin)),
             open_batch: None,
@@ -146,13 +153,12 @@ impl Survey {
     }
 }
 
-/// Length and digest of a segment's first sealed content.
-pub(super) type Origin = (u64, [u8; 32]);
-
 /// What the neighbours of a segment tell about a header that can not be read.
 #[derive(Clone, Debug)]
 pub(super) struct Neighbours {
     pub(super) log_id: LogId,
+    /// The lowest segment that it stands for.
+    pub(super) covers_from: SegmentNumber,
     /// Seq, clock reading and origin at the end of the segment before.
     pub(super) before: Option<(Seq, i64, Origin)>,
     /// The types at the end of the segment before; none where its footer can not be read.
@@ -164,7 +170,7 @@ pub(super) struct Neighbours {
 impl Neighbours {
     /// The header that a segment must have had, as far as its neighbours tell.
     pub(super) fn header_of(&self, number: SegmentNumber, generation: u32) -> Result<SegmentHeader> {
-        let first = number == SegmentNumber::FIRST;
+        let first = self.covers_from == SegmentNumber::FIRST;
         let Some((first_seq, time_floor_ns, origin)) =
             self.before.or(first.then_some((Seq::FIRST, i64::MIN, (0, [0; 32]))))
         else {
@@ -179,7 +185,7 @@ impl Neighbours {
             log_id: self.log_id,
             number,
             generation,
-            covers_from: number,
+            covers_from: self.covers_from,
             first_seq,
             created_ns: time_floor_ns.max(0),
             time_floor_ns,

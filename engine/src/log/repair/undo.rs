@@ -2,14 +2,18 @@ use crate::error::{Error, Result};
 use crate::fold::Snapshots;
 use crate::log::compact::{undo, work};
 use crate::log::inspector::Inspector;
+use crate::log::listing::Listing;
 use crate::log::lock::StoreLock;
 use crate::log::paths;
 use crate::log::piece::Piece;
 use crate::log::quarantine::{digest_of, ensure_dir, keep};
 use crate::log::recovery::distrust_cache;
 use crate::log::repair::apply::remove_if_there;
+use crate::log::repair::reseal::reseal;
+use crate::log::repair::rewrite::copy_bytes;
+use crate::log::segment::Segment;
 use crate::plan::{Applied, Authority, other_plan, plan_id, plan_name};
-use crate::storage::{OpenMode, Storage, StorageFile, read_full_at, write_all_at};
+use crate::storage::{OpenMode, Storage, StorageFile, read_full_at};
 use crate::{ErrorKind, Journal, Kind, OperatorAction, SegmentNumber, Seq};
 use serde::Serialize;
 use std::sync::Arc;
@@ -27,6 +31,17 @@ pub struct Restored {
     pub digest: String,
     /// BLAKE3 of the file that it replaces, in hexadecimal; empty where that is not there any more.
     pub replaces: String,
+    /// Whether it was the newest one when it was repaired: it comes back with an end, since events follow it now.
+    pub is_sealed_anew: bool,
+}
+
+/// A segment that was not there, and will not be there again: what records its absence is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MissingAgain {
+    /// The segment.
+    pub segment: u32,
+    /// BLAKE3 of the file that is removed, in hexadecimal.
+    pub digest: String,
 }
 
 /// A snapshot's file that an undo puts back.
@@ -57,6 +72,8 @@ pub struct UndoPlan {
     pub kept_in: String,
     /// The segments that are put back.
     pub segments: Vec<Restored>,
+    /// The segments that were not there, and will not be there again.
+    pub missing: Vec<MissingAgain>,
     /// The snapshots that are put back.
     pub snapshots: Vec<RestoredSnapshot>,
 }
@@ -77,11 +94,17 @@ impl UndoPlan {
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
         let kept_in = detail["kept_in"].as_str().unwrap_or_default().to_owned();
         let mut segments = if action.verb == COMPACT { undo::restored(&**storage, &detail)? } else { Vec::new() };
+        let mut missing = Vec::new();
         for repair in detail["segments"].as_array().into_iter().flatten() {
             let number = repair["segment"].as_u64().and_then(|number| u32::try_from(number).ok());
             let Some(number) = number.and_then(SegmentNumber::new) else { continue };
-            if repair["action"] == "rewrite" {
-                segments.push(restored(&**storage, &kept_in, number)?);
+            match repair["action"].as_str() {
+                Some("rewrite") => {
+                    let was_newest = repair["is_newest"] == true;
+                    segments.push(restored(&**storage, &kept_in, number, was_newest)?);
+                }
+                Some("replace") => missing.push(missing_again(&**storage, &kept_in, number)?),
+                _ => {}
             }
         }
         let dropped = detail["snapshots"].as_array().into_iter().flatten();
@@ -91,13 +114,14 @@ impl UndoPlan {
             let hint = "taffrail log compact";
             return Err(Error::new(ErrorKind::Rejected, "T0412", message).hint(hint).seq(seq.get()));
         }
-        if segments.is_empty() && snapshots.is_empty() {
+        if segments.is_empty() && missing.is_empty() && snapshots.is_empty() {
             let message = format!("what event {seq} did can not be undone: it replaced nothing");
             return Err(Error::new(ErrorKind::Rejected, "T0403", message).seq(seq.get()));
         }
         let undoes = blake3::Hash::from(action.plan).to_hex().to_string();
         let verb = action.verb;
-        let mut plan = UndoPlan { id: String::new(), event: seq.get(), verb, undoes, kept_in, segments, snapshots };
+        let (id, event) = (String::new(), seq.get());
+        let mut plan = UndoPlan { id, event, verb, undoes, kept_in, segments, missing, snapshots };
         plan.id = plan_id(&plan)?;
         Ok(plan)
     }
@@ -134,6 +158,9 @@ impl UndoPlan {
         for restored in &self.segments {
             restored.put_back(&**storage, &directory)?;
         }
+        for missing in &self.missing {
+            missing.take_away(&**storage, &directory)?;
+        }
         remove_if_there(&**storage, paths::RUNS_INDEX)?;
         Ok(Applied { plan: self.id.clone(), kept_in: Some(directory), event, lost: 0 })
     }
@@ -145,7 +172,8 @@ impl UndoPlan {
             return Err(other_plan(&self.id, &again.id, COMMAND));
         }
         let detail = serde_json::json!({
-            "event": self.event, "kept_in": directory, "segments": self.segments, "snapshots": self.snapshots,
+            "event": self.event, "kept_in": directory, "segments": self.segments, "missing": self.missing,
+            "snapshots": self.snapshots,
         });
         authority.tell(journal, "undo", &self.id, &detail)
     }
@@ -186,24 +214,33 @@ impl Restored {
             let len = present.len_bytes().map_err(io_error)?;
             keep(storage, directory, &format!("segment-{:010}", number.get()), &*present, 0..len)?;
         }
-        let original = storage.open(&self.from, OpenMode::Read).map_err(io_error)?;
+        let original: Arc<dyn StorageFile> = storage.open(&self.from, OpenMode::Read).map_err(io_error)?.into();
         let temporary = paths::segment_temporary(number);
         let _nothing_there = storage.remove(&temporary);
         let file = storage.open(&temporary, OpenMode::CreateNew).map_err(io_error)?;
-        let mut chunk = vec![0; 1 << 20];
-        let mut at = 0;
-        while at < self.len_bytes {
-            let read = read_full_at(&*original, at, &mut chunk).map_err(io_error)?;
-            if read == 0 {
-                break;
+        match self.is_sealed_anew {
+            false => copy_bytes(&*original, &*file, 0..self.len_bytes).map_err(io_error)?,
+            true => {
+                let present = Segment::open(storage, number, OpenMode::Read)?;
+                let next = Listing::read(storage)?.after(number).ok_or_else(|| in_the_way(number))?;
+                reseal(&original, &*file, &present, &Segment::open(storage, next, OpenMode::Read)?)?;
             }
-            write_all_at(&*file, at, &chunk[..read]).map_err(io_error)?;
-            at += read as u64;
         }
         file.sync_all()
             .and_then(|()| storage.rename(&temporary, &paths::segment(number)))
             .and_then(|()| storage.sync_dir(paths::SEGMENTS))
             .map_err(io_error)
+    }
+}
+
+impl MissingAgain {
+    fn take_away(&self, storage: &dyn Storage, directory: &str) -> Result<()> {
+        let Some(number) = SegmentNumber::new(self.segment) else { return Ok(()) };
+        let Some(present) = present(storage, number)? else { return Ok(()) };
+        let len = present.len_bytes().map_err(|error| Error::io("cannot measure a segment", error).segment(number))?;
+        keep(storage, directory, &format!("segment-{:010}", number.get()), &*present, 0..len)?;
+        remove_if_there(storage, &paths::segment(number))?;
+        storage.sync_dir(paths::SEGMENTS).map_err(|error| Error::io("cannot sync the segments", error))
     }
 }
 
@@ -252,7 +289,38 @@ fn present(storage: &dyn Storage, number: SegmentNumber) -> Result<Option<Box<dy
     }
 }
 
-fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Result<Restored> {
+/// A segment that is not what the repair has made of it, since it was put together with others.
+fn in_the_way(number: SegmentNumber) -> Error {
+    let message = format!("segment {number} has been rewritten since: undo what did that first");
+    Error::new(ErrorKind::Rejected, "T0403", message).segment(number)
+}
+
+/// What records the absence of a segment that a repair had not found.
+fn missing_again(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Result<MissingAgain> {
+    if present(storage, number)?.is_none() {
+        return Err(in_the_way(number));
+    }
+    let segment = Segment::open(storage, number, OpenMode::Read)?;
+    let is_its_own = |gap: &crate::GapRange| gap.kept_in == kept_in;
+    if segment.header.generation == 0 || !segment.gaps()?.ranges().iter().all(is_its_own) {
+        return Err(in_the_way(number));
+    }
+    let len = segment.file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error).segment(number))?;
+    let digest = blake3::Hash::from(digest_of(&*segment.file, 0..len)?).to_hex().to_string();
+    Ok(MissingAgain { segment: number.get(), digest })
+}
+
+/// Whether another segment stands for this one: then it has been put together with others since.
+fn is_put_together(storage: &dyn Storage, number: SegmentNumber) -> Result<bool> {
+    let Some(standing) = Listing::read(storage)?.standing_for(number) else { return Ok(false) };
+    let covers = |it: &Segment| it.header.covers_from <= number && standing != number;
+    Ok(Segment::open(storage, standing, OpenMode::Read).is_ok_and(|it| covers(&it)))
+}
+
+fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber, was_newest: bool) -> Result<Restored> {
+    if is_put_together(storage, number)? {
+        return Err(in_the_way(number));
+    }
     let io_error = |error| Error::io("cannot read the quarantine", error);
     let prefix = format!("segment-{:010}.", number.get());
     let entries = storage.list(kept_in).map_err(io_error)?;
@@ -274,5 +342,11 @@ fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) -> Resu
         Some(file) => hexadecimal(digest_of(&*file, 0..file.len_bytes().map_err(io_error)?)?),
         None => String::new(),
     };
-    Ok(Restored { segment: number.get(), digest, replaces, from, len_bytes: entry.len_bytes })
+    let is_sealed_anew = was_newest && !is_sealed(original.into());
+    Ok(Restored { segment: number.get(), digest, replaces, from, len_bytes: entry.len_bytes, is_sealed_anew })
+}
+
+/// Whether a segment's file ends with a footer and a seal.
+fn is_sealed(file: Arc<dyn StorageFile>) -> bool {
+    Segment::read_any(file).is_ok_and(|segment| segment.footer().is_ok_and(|footer| footer.is_some()))
 }

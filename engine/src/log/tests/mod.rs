@@ -32,4 +32,5 @@ mod small;
 mod state_machine;
 mod surgery;
 mod tails;
+mod undoing;
 mod years;

@@ -78,8 +78,14 @@ fn salvage_and_check(sim: &SimDisk, model: &[Event], lost: &[u64]) {
     }
     let undo = UndoPlan::make(&storage, None).unwrap();
     undo.apply(&storage, &authority(undo.name(), 0)).unwrap();
+    let newest = plan.segments.iter().find(|repair| repair.is_newest).map(|repair| repair.segment);
     for (name, bytes) in originals.iter().filter(|(name, _)| rewritten.contains(name)) {
-        assert!(sim.file_bytes(name).unwrap() == *bytes, "{name} is back");
+        let is_newest = newest.is_some_and(|newest| *name == format!("segments/{newest:010}.seg"));
+        let back = sim.file_bytes(name).unwrap();
+        // The newest one has events behind it now, and so an end; its frames are where they were.
+        let frames = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let is_back = if is_newest { back[4608..frames] == bytes[4608..frames] } else { back == *bytes };
+        assert!(is_back, "{name} is back");
     }
 }
 
