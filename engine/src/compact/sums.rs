@@ -162,7 +162,7 @@ pub(super) fn unmoved(
             }
             Some(_) => format!("nothing of it before seq {before} is left in the log that could go"),
         };
-        Some(RunStays { run: run.get(), name: seen.name.clone(), why })
+        Some(RunStays { run: run.get(), name: seen.name.clone(), why, remedy: None })
     };
     going.runs.iter().filter_map(of_run).collect()
 }

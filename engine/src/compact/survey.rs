@@ -38,12 +38,15 @@ impl Span {
     }
 }
 
+/// Whether any fold reads events of a type; or, of the store's own events, any fold of the store.
+type Reads<'a> = Box<dyn Fn(&crate::TypeEntry, bool) -> bool + 'a>;
+
 /// See the module. Takes memory for each run of each segment.
 pub(super) struct Survey<'a> {
     /// What may go at most.
     limits: Limits,
     /// Whether some fold of the program reads a type; of the store's events, if that is said.
-    reads: Box<dyn Fn(&crate::TypeEntry, bool) -> bool + 'a>,
+    reads: Reads<'a>,
     known: BTreeMap<(Kind, bool), bool>,
     /// Whether what goes is gone.
     drops: bool,

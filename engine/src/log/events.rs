@@ -24,7 +24,7 @@ pub struct Events<'a> {
 #[derive(Debug)]
 enum Order {
     Forward(Forward),
-    Backward(Backward),
+    Backward(Box<Backward>),
 }
 
 /// Reading on in order.
@@ -96,7 +96,7 @@ impl<'a> Events<'a> {
                 None => reader.segments.len(),
             };
             let left = left.min(reader.segments.len());
-            Order::Backward(Backward::start(left))
+            Order::Backward(Box::new(Backward::start(left)))
         } else {
             Order::Forward(Forward::start(reader, &query)?)
         };

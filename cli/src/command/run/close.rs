@@ -58,9 +58,7 @@ impl Close {
     /// [`Consent::authority`] says.
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         let asked = Asked { command: "run close", run: &self.run, consent: &self.consent, giving_up: None };
-        asked.go(context, |subject, run| {
-            ClosePlan::make(&subject.reader, run).map_err(|error| subject.problem(&error).into())
-        })
+        asked.go(context, |subject, run| ClosePlan::make(&subject.reader, run).map_err(|error| subject.problem(&error)))
     }
 }
 

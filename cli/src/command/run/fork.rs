@@ -65,7 +65,7 @@ impl Fork {
         let asked = Asked { command: "run fork", run: &self.run, consent: &self.consent, giving_up: None };
         asked.go(context, |subject, run| {
             let at = subject.seq(self.at.as_ref())?;
-            ForkPlan::make(&subject.reader, run, at, &self.name).map_err(|error| subject.problem(&error).into())
+            ForkPlan::make(&subject.reader, run, at, &self.name).map_err(|error| subject.problem(&error))
         })
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Submitted {
     pub(super) id: i64,
     pub(super) events: Vec<Wanted>,
     pub(super) outcome: Outcome,
+    /// Whether a journal has called its last event durable.
+    pub(super) is_durable: bool,
 }
 
 /// More than a batch has events.
@@ -64,8 +66,18 @@ pub(super) enum Promise {
 
 impl Oracle {
     /// Notes that a journal calls a seq durable.
+    ///
+    /// A failed sync may take batches that were acknowledged without being durable, as the policies other than `Always` allow.
+    /// Their seqs are issued again then, and it is the events that bear them now that are durable.
     pub(super) fn note_durable(&mut self, durable: u64) {
         self.durable = self.durable.max(durable);
+        let mut issued_again_from = u64::MAX;
+        for submitted in self.submitted.iter_mut().rev() {
+            let Outcome::Acked(appended) = submitted.outcome else { continue };
+            let last = appended.last.get();
+            submitted.is_durable |= last <= self.durable && last < issued_again_from;
+            issued_again_from = issued_again_from.min(appended.first.get());
+        }
     }
 
     /// Compares a log with what was promised, and returns the ids of the batches that are there.
@@ -93,7 +105,7 @@ impl Oracle {
         }
         for submitted in &self.submitted {
             let Outcome::Acked(appended) = submitted.outcome else { continue };
-            let required = promise == Promise::All || appended.last.get() <= self.durable;
+            let required = promise == Promise::All || submitted.is_durable;
             if required && present.binary_search(&submitted.id).is_err() {
                 return Err(Violation::Lost(format!("batch {} with {appended:?}", submitted.id)));
             }

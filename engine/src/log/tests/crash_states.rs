@@ -127,7 +127,7 @@ pub(super) fn examine(
     }
     check_told(&world.disk, &log)?;
     world.oracle = oracle.rebased(&present);
-    world.oracle.durable = log.len() as u64;
+    world.oracle.note_durable(log.len() as u64);
     for _ in 0..1 + random.index(2) {
         world.append(process);
         counts.appends_after += 1;

@@ -174,12 +174,11 @@ impl World {
                 batch.runs[position].expect = Expect::Revision(run.revision());
             }
         }
-        let (result, durable) = (journal.append(batch), journal.durable());
-        self.oracle.note_durable(durable);
+        let (result, mut durable) = (journal.append(batch), journal.durable());
         let outcome = match result {
             Ok(appended) => {
                 assert!(self.case.sync != SyncPolicy::Always || appended.durable >= appended.last.get());
-                self.oracle.note_durable(appended.durable);
+                durable = durable.max(appended.durable);
                 Outcome::Acked(appended)
             }
             Err(failed) => {
@@ -194,7 +193,8 @@ impl World {
                 outcome
             }
         };
-        self.oracle.submitted.push(Submitted { id, events, outcome });
+        self.oracle.submitted.push(Submitted { id, events, outcome, is_durable: false });
+        self.oracle.note_durable(durable);
     }
 
     fn batch(&mut self, id: i64) -> (Batch, Vec<Wanted>) {
