@@ -1,7 +1,7 @@
 //! The `taffrail` binary.
 
-/// Folding is making small values by the million and giving them back, which this allocator does in a third less time than that of
-/// the system: docs/performance.md, "Folding".
+/// Folding makes small values by the million and gives them back, which is what this allocator is made for: docs/performance.md,
+/// "Folding".
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -147,7 +147,7 @@ fn a_flipped_bit_is_planned_refused_applied_verified_and_undone() {
     undo(&store, &damaged);
 }
 
-/// The original is put back, byte for byte.
+/// The original is put back, every byte that was written to it; an end is added, since it is not the newest segment any more.
 fn undo(store: &Path, damaged: &[u8]) {
     let before = snapshot(store);
     let shown = run(store, &["store", "undo"], "");
@@ -162,7 +162,9 @@ fn undo(store: &Path, damaged: &[u8]) {
     let undone = run(store, &["store", "undo", "--apply", "--plan", &name, "--reason", REASON, "--json"], "");
     assert_eq!(undone.exit, Some(0), "{undone:?}");
     assert_eq!(json(&undone)["schema"], "taffrail.applied/1");
-    assert!(std::fs::read(segment(store)).expect("a segment") == damaged, "every byte is back");
+    let written = damaged.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let back = std::fs::read(segment(store)).expect("a segment");
+    assert!(back.starts_with(&damaged[..written]) && back.len() > written, "every byte is back");
     assert_eq!(verify(store).0, Some(4));
 }
 

@@ -61,9 +61,11 @@ pub(crate) fn publish(
     replacement: &Replacement,
     check: &mut dyn FnMut(LockState) -> Result<()>,
 ) -> Result<()> {
-    // What an interruption had put in its place already, a recovery has taken away: it is made again.
+    // What an interruption had put in its place already, a recovery has taken away; and what it was in the middle of making is no
+    // copy. Either is made anew.
     for (_, prepared, original) in replacement.earlier() {
-        if !exists(&**storage, &prepared)? && !archive::link(&**storage, original, &prepared)? {
+        remove_if_there(&**storage, &prepared)?;
+        if !archive::link(&**storage, original, &prepared)? {
             archive::copy(&**storage, original, &prepared)?;
         }
     }

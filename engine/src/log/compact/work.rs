@@ -276,6 +276,8 @@ pub(crate) fn roll_back(storage: &Arc<dyn Storage>, directory: &str) -> Result<(
     if !gaps.iter().any(|gap| gap.kept_in == directory) {
         remove_if_there(&**storage, &format!("{directory}/{}", paths::MANIFEST))?;
         remove_directory(&**storage, &format!("{directory}/{}", paths::SEGMENTS))?;
+        // The note goes last: without it, nobody knows that these are left over.
+        sync_dir(&**storage, directory)?;
     }
     finish(&**storage, directory)
 }
