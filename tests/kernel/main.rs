@@ -19,10 +19,12 @@ mod injection;
 #[path = "../it/kit.rs"]
 #[allow(dead_code, reason = "shared with the other tests, which use all of it")]
 mod kit;
+mod leaked;
 mod lying_disk;
 mod machine;
 mod mutations;
 mod oracle;
+mod packed;
 mod power_cuts;
 mod races;
 mod result;

@@ -10,6 +10,7 @@ use taffrail::Severity;
 
 use crate::kit::{Answer, Directory, run};
 use crate::oracle::{self, Event};
+use crate::{leaked, packed};
 
 /// A command that changes a store.
 pub(crate) struct Mutation {
@@ -34,12 +35,20 @@ pub(crate) struct Case<'a> {
     pub(crate) answer: &'a Answer,
 }
 
-pub(crate) const MUTATIONS: [Mutation; 11] = [
+pub(crate) const MUTATIONS: [Mutation; 13] = [
     Mutation { name: "append", prepare: filled, arguments: append, input: big_ticks, judge: judge_append },
     Mutation { name: "append-atomic", prepare: filled, arguments: atomic, input: small_ticks, judge: judge_atomic },
     Mutation { name: "mark", prepare: filled, arguments: mark, input: none, judge: judge_mark },
     Mutation { name: "import", prepare: filled, arguments: import, input: none, judge: judge_import },
     Mutation { name: "restore", prepare: export, arguments: restore, input: none, judge: judge_restore },
+    Mutation {
+        name: "restore-bundle",
+        prepare: packed::bundle,
+        arguments: packed::unpack,
+        input: none,
+        judge: packed::judge,
+    },
+    Mutation { name: "redact", prepare: leaked::leak, arguments: leaked::redact, input: none, judge: leaked::judge },
     Mutation { name: "repair-tail", prepare: torn, arguments: repair, input: none, judge: judge_repair },
     Mutation { name: "repair-salvage", prepare: flipped, arguments: salvage, input: none, judge: judge_salvage },
     Mutation { name: "undo", prepare: salvaged, arguments: undo, input: none, judge: judge_undo },
@@ -88,7 +97,7 @@ fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-fn none() -> Vec<String> {
+pub(crate) fn none() -> Vec<String> {
     Vec::new()
 }
 
@@ -96,7 +105,7 @@ fn tick(run: &str, n: u64, filler: usize) -> String {
     format!("{{\"run\":\"{run}\",\"type\":\"tick\",\"data\":{{\"n\":{n},\"x\":\"{}\"}}}}\n", "x".repeat(filler))
 }
 
-fn done(store: &Path, arguments: &[&str], input: &str) -> Answer {
+pub(crate) fn done(store: &Path, arguments: &[&str], input: &str) -> Answer {
     let answer = run(store, arguments, input);
     assert_eq!(answer.exit, Some(0), "{arguments:?}: {answer:?}");
     answer
@@ -104,7 +113,7 @@ fn done(store: &Path, arguments: &[&str], input: &str) -> Answer {
 
 fn nothing(_: &Path, _: &Path) {}
 
-fn empty(store: &Path) {
+pub(crate) fn empty(store: &Path) {
     done(store, &["store", "init", "--segment-size", "64KiB"], "");
 }
 
@@ -220,7 +229,7 @@ fn judge_import(case: &Case<'_>) -> Result<(), String> {
     oracle::is_sound(case.store)
 }
 
-fn again(case: &Case<'_>, arguments: &[String]) -> Result<(), String> {
+pub(crate) fn again(case: &Case<'_>, arguments: &[String]) -> Result<(), String> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let answer = run(case.store, &arguments, "");
     if answer.exit == Some(0) { Ok(()) } else { Err(format!("{}, again: {answer:?}", case.mutation.name)) }
@@ -270,7 +279,7 @@ fn torn(store: &Path, beside: &Path) {
 }
 
 /// The command that the plan which `show` prints names.
-fn planned(store: &Path, show: &[&str]) -> Vec<String> {
+pub(crate) fn planned(store: &Path, show: &[&str]) -> Vec<String> {
     let shown = run(store, &[show, &["--json"]].concat(), "");
     let plan: Value = serde_json::from_str(&shown.data).unwrap_or_default();
     let mut arguments: Vec<String> = show.iter().map(|word| (*word).to_owned()).collect();
@@ -368,7 +377,7 @@ fn snap(_: &Path, _: &Path) -> Vec<String> {
     words("snap create")
 }
 
-fn snapped(store: &Path, beside: &Path) {
+pub(crate) fn snapped(store: &Path, beside: &Path) {
     imported(store, beside);
     done(store, &["snap", "create"], "");
     done(store, &["log", "mark", "behind-the-snapshots"], "");

@@ -1,6 +1,7 @@
 use super::{Blobs, DIRECTORY, Digest, directory_of, name_of};
 use crate::ErrorKind;
 use crate::error::{Error, Result};
+use crate::log::forgotten::Forgotten;
 use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, WrongKind, read_full_at};
 use std::io;
 
@@ -74,7 +75,17 @@ impl Blobs {
     /// # Errors
     /// `NotFound`; `Damaged` where the content is not what its name says (the sink has had it by then); `Io`.
     pub fn copy_to(&self, digest: &Digest, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<u64> {
-        copy(&*self.storage, digest, sink)
+        match copy(&*self.storage, digest, sink) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.redacted_at(digest).unwrap_or(error)),
+            other => other,
+        }
+    }
+
+    /// Says of a blob that is not there that a redaction has taken it away, if one has.
+    fn redacted_at(&self, digest: &Digest) -> Option<Error> {
+        let seq = Forgotten::read(&*self.storage).ok()?.seq_of(&name_of(digest))?;
+        let message = format!("there is no blob {digest} any more: it was redacted at seq {seq}");
+        Some(Error::new(ErrorKind::NotFound, "T0159", message).seq(seq))
     }
 
     /// A blob's content, where it takes at most `limit_bytes`.

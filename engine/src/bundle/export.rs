@@ -10,6 +10,7 @@ use crate::blob::{Blobs, Digest};
 use crate::config::{CONFIG_FILE_NAME, CONFIG_LEN_BYTES_MAX, StoreConfig};
 use crate::error::{Error, Result};
 use crate::fold::Snapshots;
+use crate::log::forgotten::Forgotten;
 use crate::log::paths;
 use crate::storage::{EntryKind, OpenMode, Storage};
 use crate::{ErrorKind, Reader, Seq, Watermark};
@@ -138,6 +139,7 @@ impl Packing<'_> {
         // Blobs are there before the records that name them, so those of this moment are all that the cut needs.
         let blobs = self.blobs(part.as_ref())?;
         let snapshots = self.snapshots(&cut.end, part.as_ref())?;
+        self.redactions(part.as_ref())?;
         let of_segments = cut.segments.iter().map(|segment| segment.len_bytes);
         self.total = of_segments.chain(blobs.iter().map(|(_, len)| *len)).sum();
         self.sink.put(&MAGIC)?;
@@ -207,6 +209,28 @@ impl Packing<'_> {
             true
         })?;
         Ok(blobs)
+    }
+
+    /// Blobs that a redaction took away, and a redaction that has not come to its end.
+    fn redactions(&mut self, part: Option<&Part>) -> Result<()> {
+        let redacted = match part {
+            Some(part) => part.redacted.iter().map(|(digest, seq)| (*digest, seq.get())).collect(),
+            None => Forgotten::read(&**self.store)?.blobs(),
+        };
+        let blobs = Blobs::new(Arc::clone(self.store));
+        for (digest, seq) in redacted {
+            if !blobs.has(&digest)? {
+                self.report.left_out.push(format!("{}: redacted at seq {seq}", crate::blob::name_of(&digest)));
+            }
+        }
+        let under_way =
+            self.store.entry(paths::REDACTING).map_err(|error| Error::io("cannot look at the store", error))?;
+        if under_way.is_some() {
+            let what =
+                "what a redaction that is under way, or was stopped, has not reached yet is in the bundle as it was";
+            self.report.left_out.push(format!("{}: {what}", paths::REDACTING));
+        }
+        Ok(())
     }
 
     /// Files of good snapshots that were taken within the cut.

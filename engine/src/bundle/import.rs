@@ -9,16 +9,19 @@ use crate::export::{Lines, Selection};
 use crate::fold::Snapshots;
 use crate::import::{ImportFailure, ImportProgress, ImportReport};
 use crate::import::{RESTORED_UNREDACTED, jsonl, redact_file};
+use crate::log::snapshot_check;
 use crate::redact::Redactor;
 use crate::storage::Storage;
 use crate::{Depth, ErrorKind, LogId, Options, Reader, Seq, Severity, VerifyOptions, VerifyReport, verify};
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Imports a bundle into the store in a storage, which is made if [`Options::create`] says so.
 ///
-/// Everything is verified before anything is published: each member's digest, and the frames of the log. A bundle of a whole
+/// Everything is verified before anything is published: each member's digest, and the frames of the log. A snapshot that is
+/// damaged is left out, and the report says so. A bundle of a whole
 /// store is *restored* into a store without events: the same log, with the same id. Into a store of the same log it brings
 /// what is missing there. Any other import *adds* the runs: events get new seqs, keep their origin, and come only once.
 ///
@@ -49,8 +52,10 @@ fn run(
     progress: Progress<'_>,
     report: &mut ImportReport,
 ) -> Result<()> {
-    bundle.check(progress)?;
+    let is_snapshot = |path: &str| Kind::of(path) == Some(Kind::Snapshot);
+    let left_out = bundle.check_but(is_snapshot, progress)?;
     let verified = check_log(bundle, accepts_damage, progress, report)?;
+    check_snapshots(bundle, &left_out, accepts_damage, report)?;
     let manifest = bundle.manifest();
     let log_id = manifest.log_id().unwrap_or(LogId([0; 16]));
     let present = match Reader::open_on(Arc::clone(storage)) {
@@ -62,7 +67,7 @@ fn run(
     let is_same_log = present.is_some_and(|(id, is_empty)| id == log_id && !is_empty);
     if is_empty && manifest.whole {
         report.runs_count = verified.unaffected_runs + verified.affected_runs.len() as u64;
-        restore::restore(bundle, storage, &options, accepts_damage, progress, report)?;
+        restore::restore(bundle, storage, &options, (accepts_damage, &left_out), progress, report)?;
         report.events_added = verified.totals.events - verified.totals.lost;
         report.restored = true;
         if options.redactor.is_some() {
@@ -82,7 +87,7 @@ fn run(
     let redactor = options.redactor.as_deref().filter(|_| !is_same_log);
     blobs(bundle, storage, redactor, progress, report)?;
     if is_same_log {
-        snapshots(bundle, storage)?;
+        snapshots(bundle, storage, &left_out)?;
         report.restored = manifest.whole;
     }
     add(bundle, storage, options, is_same_log, log_id, progress, report)
@@ -121,6 +126,27 @@ fn check_log(
     }
     report.notes.push(message);
     Ok(verified)
+}
+
+/// Damaged snapshots are left out, since they can be made anew; those that can not are missed, and that has to be wanted.
+fn check_snapshots(
+    bundle: &Bundle,
+    left_out: &BTreeSet<String>,
+    accepts_damage: bool,
+    report: &mut ImportReport,
+) -> Result<()> {
+    let needed = snapshot_check::needed(bundle, left_out)?;
+    for file in left_out {
+        let is_needed = needed.contains(file);
+        let what =
+            if is_needed { "it is all that is left of events that were compacted away" } else { "it can be made anew" };
+        let message = format!("{file} is damaged, and left out: {what}");
+        if is_needed && !accepts_damage {
+            return Err(Error::new(ErrorKind::Damaged, "T0174", message).hint("taffrail explain T0174"));
+        }
+        report.notes.push(message);
+    }
+    Ok(())
 }
 
 /// Keeps the bundle's blobs, durably, before any record names them.
@@ -183,9 +209,10 @@ fn is_left_out(redactor: &Redactor, file: &MemberFile, member: &Member) -> Resul
 }
 
 /// Puts snapshots there that are not: they are of the same log, and are proven before use.
-fn snapshots(bundle: &Bundle, storage: &Arc<dyn Storage>) -> Result<()> {
+fn snapshots(bundle: &Bundle, storage: &Arc<dyn Storage>, left_out: &BTreeSet<String>) -> Result<()> {
     let snapshots = Snapshots::new(Arc::clone(storage));
-    for member in bundle.manifest().members.iter().filter(|member| Kind::of(&member.path) == Some(Kind::Snapshot)) {
+    let of_snapshots = bundle.manifest().members.iter().filter(|member| Kind::of(&member.path) == Some(Kind::Snapshot));
+    for member in of_snapshots.filter(|member| !left_out.contains(&member.path)) {
         let entry = storage.entry(&member.path).map_err(|error| Error::io("cannot look for a snapshot", error))?;
         if entry.is_none() {
             let mut bytes = Vec::new();

@@ -7,6 +7,7 @@ use super::{MAGIC, MAX_MANIFEST_LEN_BYTES, Progress, TRAILER_LEN_BYTES, TRAILER_
 use crate::ErrorKind;
 use crate::error::{Error, Result};
 use crate::storage::{Entry, EntryKind, Host, OpenMode, Storage, StorageFile, read_full_at};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -80,16 +81,33 @@ impl Bundle {
     /// # Errors
     /// `Damaged` (T0170) with the member's path; `Io`, also where `progress` breaks.
     pub fn check(&self, progress: Progress<'_>) -> Result<()> {
+        self.check_but(|_| false, progress).map(|_| ())
+    }
+
+    /// The same, but for members that one can do without: those of them that are damaged are named.
+    pub(super) fn check_but(
+        &self,
+        is_dispensable: impl Fn(&str) -> bool,
+        progress: Progress<'_>,
+    ) -> Result<BTreeSet<String>> {
         let total = self.manifest.len_bytes();
         let mut done = 0;
+        let mut damaged = BTreeSet::new();
         for member in &self.manifest.members {
-            let file = self.member(member)?;
-            copy(&file, member, &mut |chunk| {
-                done += chunk.len() as u64;
-                if progress("checking", done, total).is_break() { Err(super::stopped()) } else { Ok(()) }
-            })?;
+            let checked = self.member(member).and_then(|file| {
+                copy(&file, member, &mut |chunk| {
+                    done += chunk.len() as u64;
+                    if progress("checking", done, total).is_break() { Err(super::stopped()) } else { Ok(()) }
+                })
+            });
+            match checked {
+                Err(error) if error.kind() == ErrorKind::Damaged && is_dispensable(&member.path) => {
+                    damaged.insert(member.path.clone());
+                }
+                other => other?,
+            }
         }
-        Ok(())
+        Ok(damaged)
     }
 
     pub(super) fn member(&self, member: &Member) -> Result<MemberFile> {

@@ -5,12 +5,13 @@ use super::manifest::Member;
 use super::member::{MemberWriter, Sink};
 use crate::blob::Digest;
 use crate::error::{Error, Result};
+use crate::log::forgotten::{Told, blob_of};
 use crate::log::paths;
 use crate::{
-    ErrorKind, Flags, FooterBuilder, GapRange, GapReason, Gaps, Kind, LogId, Query, Reader, Record, SegmentHeader,
-    SegmentNumber, Seq, SyncPolicyTag, TypeTable, Watermark,
+    ErrorKind, EventOrLoss, Events, Flags, FooterBuilder, GapRange, GapReason, Gaps, Kind, LogId, OperatorAction,
+    Query, Reader, Record, SegmentHeader, SegmentNumber, Seq, SyncPolicyTag, TypeTable, Watermark,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use taffrail_log_format::{FrameFields, encode_frame, encode_redacted_frame, layout};
 
 /// Length after which a segment of a part is ended, in bytes.
@@ -27,6 +28,10 @@ pub(super) struct Part {
     pub(super) blobs: BTreeSet<Digest>,
     /// Its number, and those of the runs that it was made by or forked from.
     pub(super) runs: BTreeSet<Seq>,
+    /// Operator events that tell of redactions which took blobs away that its events name.
+    told: BTreeSet<Seq>,
+    /// Those blobs, each with the seq of such an event.
+    pub(super) redacted: BTreeMap<Digest, Seq>,
     until: Seq,
     segments: Vec<Planned>,
     types: TypeTable,
@@ -58,22 +63,71 @@ impl Part {
             name: run.name.unwrap_or_else(|| name.to_owned()),
             blobs: BTreeSet::new(),
             runs,
+            told: BTreeSet::new(),
+            redacted: BTreeMap::new(),
             until: Seq::after(durable),
-            segments: vec![Planned { first_seq: Seq::FIRST, gaps: Vec::new(), events: 0, len_bytes: 0 }],
+            segments: Vec::new(),
             types: reader.type_table()?,
         };
-        let mut due = Seq::FIRST;
-        let digests = digests();
-        reader.events(part.query())?.for_each(|record| {
-            part.plan(&record, &mut due);
-            part.blobs.extend(digests(&record.payload));
-            Ok(true)
-        })?;
+        part.lay_out(reader)?;
+        part.look_for_redactions(reader)?;
+        if !part.told.is_empty() {
+            part.lay_out(reader)?;
+        }
         Ok(part)
     }
 
+    fn lay_out(&mut self, reader: &Reader) -> Result<()> {
+        self.segments = vec![Planned { first_seq: Seq::FIRST, gaps: Vec::new(), events: 0, len_bytes: 0 }];
+        let mut due = Seq::FIRST;
+        let digests = digests();
+        let mut events = reader.events(self.query())?;
+        while let Some(record) = self.next(&mut events)? {
+            self.plan(&record, &mut due);
+            self.blobs.extend(digests(&record.payload));
+        }
+        Ok(())
+    }
+
+    /// Without those events, nobody could tell a blob that was redacted from one that was lost.
+    fn look_for_redactions(&mut self, reader: &Reader) -> Result<()> {
+        let mut events = reader.events(Query::all().until(self.until).event_type("OperatorAction"))?;
+        while let Some(next) = events.next_or_loss()? {
+            // What is lost elsewhere in the log is nothing of this run.
+            let EventOrLoss::Event(record) = next else { continue };
+            let told = OperatorAction::decode(&record.payload).ok().as_ref().and_then(Told::of).unwrap_or_default();
+            let blobs: Vec<Digest> = told.files.iter().filter_map(|(file, _)| blob_of(file)).collect();
+            for digest in blobs.into_iter().filter(|digest| self.blobs.contains(digest)) {
+                self.told.insert(record.seq);
+                self.redacted.entry(digest).or_insert(record.seq);
+            }
+        }
+        Ok(())
+    }
+
     fn query(&self) -> Query {
-        Query { runs: Some(self.runs.clone()), ..Query::all().until(self.until) }
+        let all = Query::all().until(self.until);
+        // Events of the store are none of any run.
+        if self.told.is_empty() { Query { runs: Some(self.runs.clone()), ..all } } else { all }
+    }
+
+    fn holds(&self, record: &Record<'_>) -> bool {
+        record.run.is_some_and(|run| self.runs.contains(&run)) || self.told.contains(&record.seq)
+    }
+
+    /// The next event of the part. Where all events are read, those of the run have been before: what is lost is of others.
+    fn next(&self, events: &mut Events) -> Result<Option<Record<'static>>> {
+        if self.told.is_empty() {
+            return Ok(events.next()?.map(Record::into_owned));
+        }
+        while let Some(next) = events.next_or_loss()? {
+            if let EventOrLoss::Event(record) = next
+                && self.holds(&record)
+            {
+                return Ok(Some(record.into_owned()));
+            }
+        }
+        Ok(None)
     }
 
     fn plan(&mut self, record: &Record<'_>, due: &mut Seq) {
@@ -119,13 +173,13 @@ pub(super) fn write_segments(
     let mut members = Vec::new();
     let mut before: Option<Ended> = None;
     let mut done = 0;
-    let mut next = events.next()?.map(Record::into_owned);
+    let mut next = part.next(&mut events)?;
     for (planned, number) in part.segments.iter().zip(1..) {
         let number = SegmentNumber::new(number).unwrap_or(SegmentNumber::FIRST);
         let mut segment = Segment::begin(reader.log_id(), number, planned, part, before.as_ref(), sink)?;
         for count in 1..=planned.events {
             let Some(record) = next.take() else { return Err(changed()) };
-            next = events.next()?.map(Record::into_owned);
+            next = part.next(&mut events)?;
             // Of a batch with events of other runs, what is left here falls apart.
             let goes_on = next.as_ref().is_some_and(|next| next.seq == record.seq.next()) && count < planned.events;
             segment.event(&record, record.more && goes_on)?;

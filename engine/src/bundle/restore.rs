@@ -16,6 +16,7 @@ use crate::log::quarantine::ensure_dir;
 use crate::log::{Restore, create, not_empty, paths, watermark};
 use crate::storage::{OpenMode, Storage, write_all_at};
 use crate::{ErrorKind, Listing, LogId, Options, Reader, Seq};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -24,12 +25,12 @@ const STAGED: &str = "segments.restoring";
 /// Room that is asked for besides the files themselves.
 const SPARE_BYTES: u64 = 1 << 20;
 
-/// Restores a bundle of a whole store into a storage without events.
+/// Restores a bundle of a whole store into a storage without events, but for members that are left out.
 pub(super) fn restore(
     bundle: &Bundle,
     storage: &Arc<dyn Storage>,
     options: &Options,
-    accepts_damage: bool,
+    (accepts_damage, left_out): (bool, &BTreeSet<String>),
     progress: Progress<'_>,
     report: &mut ImportReport,
 ) -> Result<()> {
@@ -39,6 +40,7 @@ pub(super) fn restore(
     refuse_events(storage)?;
     let mut restoring = Restoring {
         bundle,
+        left_out,
         storage,
         progress,
         report,
@@ -143,6 +145,8 @@ fn finish(
 /// A restore before it is published.
 struct Restoring<'a> {
     bundle: &'a Bundle,
+    /// Members that are damaged, and that one can do without.
+    left_out: &'a BTreeSet<String>,
     storage: &'a Arc<dyn Storage>,
     progress: Progress<'a>,
     report: &'a mut ImportReport,
@@ -165,6 +169,7 @@ impl Restoring<'_> {
         for member in &bundle.manifest().members {
             match Kind::of(&member.path) {
                 Some(Kind::Segment(number)) => self.file(member, &format!("{STAGED}/{}", number.file_name()))?,
+                Some(Kind::Snapshot) if self.left_out.contains(&member.path) => {}
                 Some(Kind::Snapshot) => self.beside(member)?,
                 Some(Kind::Config) => self.config(member)?,
                 // Blobs come in one go, the watermark at the end.

@@ -105,7 +105,8 @@ fn redactions(reader: &Reader) -> Result<Vec<(Seq, BTreeMap<Seq, u32>)>> {
     while let Some(next) = events.next_or_loss()? {
         // What a lost event superseded is compared with, and differs: nothing is passed over that should not be.
         let EventOrLoss::Event(record) = next else { continue };
-        let action = OperatorAction::decode(&record.payload).ok().filter(|action| action.verb == crate::redact::VERB);
+        let action =
+            OperatorAction::decode(&record.payload).ok().filter(|action| action.verb == crate::log::forgotten::REDACT);
         let Some(action) = action else { continue };
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
         let runs = detail["runs"].as_object().into_iter().flatten().filter_map(|(run, first)| {

@@ -16,8 +16,8 @@ pub(super) fn file_name(seq: Seq, run: Option<Seq>) -> String {
     }
 }
 
-/// What the name of a snapshot's file tells.
-pub(super) fn parse_file_name(name: &str) -> Option<(Seq, Option<Seq>)> {
+/// What the name of a snapshot's file tells: after which event, and of which run.
+pub(crate) fn parse_file_name(name: &str) -> Option<(Seq, Option<Seq>)> {
     let mut parts = name.strip_suffix(".snap")?.split('.');
     let seq = parts.next()?.parse().ok().and_then(Seq::new)?;
     let run = match parts.next() {

@@ -3,18 +3,19 @@
 use crate::error::{Error, Result};
 use crate::fold::codec;
 use crate::fold::fold::Fold;
-use crate::fold::snapshot::{MAX_FILE_LEN_BYTES, SnapshotHead, decode, encode};
+use crate::fold::snapshot::{SnapshotHead, encode};
+use crate::fold::snapshot_list::{entries, list, read};
 use crate::fold::snapshot_name::{directory_of, file_name, parse_file_name};
 use crate::fold::state::{Standing, StateDigest, canonical_bytes};
 use crate::fold::voucher::{find_or_append, is_vouched_for};
 use crate::log::paths::SNAPSHOTS;
-use crate::storage::{EntryKind, OpenMode, Storage, WrongKind, read_full_at, write_all_at};
+use crate::storage::{EntryKind, OpenMode, Storage, write_all_at};
 use crate::{ErrorKind, Journal, Reader, Seq, TypeEntry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// It is not whole.
-const SPOILED: &str = "T0523";
+pub(super) const SPOILED: &str = "T0523";
 /// It is of another fold, or of a version of it that is not understood.
 const OTHER: &str = "T0521";
 /// It is of another log, or of another history of this one.
@@ -79,32 +80,7 @@ impl Snapshots {
     /// # Errors
     /// `Io` where a directory can not be listed or a file can not be read: what it holds is not known then.
     pub fn list(&self) -> Result<SnapshotList> {
-        let mut list = SnapshotList::default();
-        for directory in self.entries(SNAPSHOTS, EntryKind::Directory)? {
-            let directory = format!("{SNAPSHOTS}/{directory}");
-            for kind in EntryKind::SPECIAL {
-                let named = self.entries(&directory, kind)?.into_iter().map(|name| format!("{directory}/{name}"));
-                list.findings.extend(named.map(|file| SnapshotFinding {
-                    file,
-                    code: SPOILED,
-                    why: format!("it is {kind}"),
-                }));
-            }
-            for name in self.entries(&directory, EntryKind::File)? {
-                let file = format!("{directory}/{name}");
-                match self.read(&file)? {
-                    Ok((head, _)) => list.snapshots.push(Snapshot { file, head }),
-                    Err(why) => list.findings.push(SnapshotFinding { file, code: SPOILED, why }),
-                }
-            }
-        }
-        list.snapshots.sort_by(|a, b| {
-            let key = |snapshot: &Snapshot| {
-                (snapshot.head.fold.clone(), snapshot.head.version, snapshot.head.run, snapshot.head.seq)
-            };
-            key(a).cmp(&key(b))
-        });
-        Ok(list)
+        list(&*self.storage)
     }
 
     /// Writes a snapshot of a state, and before that, unless it is there already, the checkpoint in the log that vouches for
@@ -348,16 +324,7 @@ impl Snapshots {
     }
 
     fn entries(&self, directory: &str, kind: EntryKind) -> Result<Vec<String>> {
-        match self.storage.list(directory) {
-            Ok(entries) => {
-                let wanted = entries.into_iter().filter(|entry| entry.kind == kind && !entry.name.ends_with(".tmp"));
-                Ok(wanted.map(|entry| entry.name).collect())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            // Snapshots are hints: what is no directory holds none. `log verify` tells of it.
-            Err(error) if WrongKind::of(&error).is_some() => Ok(Vec::new()),
-            Err(error) => Err(Error::io(format_args!("cannot list {directory}"), error)),
-        }
+        entries(&*self.storage, directory, kind)
     }
 
     /// Reads and proves a file; within, what is wrong with it.
@@ -365,30 +332,7 @@ impl Snapshots {
     /// # Errors
     /// `Io`.
     fn read(&self, file: &str) -> Result<std::result::Result<(SnapshotHead, Vec<u8>), String>> {
-        let mut bytes = match self.bytes(file) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Err(format!("it is longer than {MAX_FILE_LEN_BYTES} bytes"))),
-            // What is not there any more, or is no file, needs nobody to look at the disk.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound || WrongKind::of(&error).is_some() => {
-                return Ok(Err(error.to_string()));
-            }
-            Err(error) => return Err(Error::io(format_args!("cannot read {file}"), error)),
-        };
-        Ok(decode(&bytes).map(|(head, state)| (head, bytes.len() - state.len())).map(|(head, state_start)| {
-            bytes.drain(..state_start);
-            (head, bytes)
-        }))
-    }
-
-    /// A file's bytes; `None` where it is longer than any snapshot.
-    fn bytes(&self, file: &str) -> std::io::Result<Option<Vec<u8>>> {
-        let open = self.storage.open(file, OpenMode::Read)?;
-        let len = usize::try_from(open.len_bytes()?).ok().filter(|len| *len <= MAX_FILE_LEN_BYTES);
-        let Some(len) = len else { return Ok(None) };
-        let mut bytes = vec![0; len];
-        let count = read_full_at(&*open, 0, &mut bytes)?;
-        bytes.truncate(count);
-        Ok(Some(bytes))
+        read(&*self.storage, file)
     }
 }
 

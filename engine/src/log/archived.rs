@@ -86,31 +86,33 @@ fn before(
 }
 
 /// The files in an archive that a segment was made of. They have to be all of them, and to begin where it begins.
-fn originals(storage: &dyn Storage, archive: &str, header: &SegmentHeader) -> Option<Originals> {
-    if !is_whole(storage, archive) {
+fn originals(storage: &dyn Storage, directory: &str, header: &SegmentHeader) -> Option<Originals> {
+    if !is_whole(storage, directory) {
         return None;
     }
+    let manifest = archive::manifest(storage, directory).ok()?;
     let mut files = BTreeMap::new();
     let mut due = header.covers_from;
     let mut generation = 0;
-    for entry in storage.list(&format!("{archive}/{}", paths::SEGMENTS)).ok()? {
+    for entry in storage.list(&format!("{directory}/{}", paths::SEGMENTS)).ok()? {
         let Some(number) = SegmentNumber::from_file_name(&entry.name) else { continue };
         if number < header.covers_from || number > header.number {
             continue;
         }
-        let file = format!("{archive}/{}", paths::segment(number));
+        let file = format!("{directory}/{}", paths::segment(number));
         let segment = Segment::open_at(storage, &file, number, OpenMode::Read).ok()?;
         if is_stand_in(&segment)? {
             return None;
         }
         let found = segment.header;
+        // A redaction in the archive has written the file anew, and it is still older than what has taken its place.
+        let age = archive::generation_of(&manifest, number).unwrap_or(found.generation);
         let begins = due != header.covers_from || found.first_seq == header.first_seq;
-        if found.log_id != header.log_id || found.covers_from != due || !begins || found.generation >= header.generation
-        {
+        if found.log_id != header.log_id || found.covers_from != due || !begins || age >= header.generation {
             return None;
         }
         due = number.next();
-        generation = found.generation;
+        generation = age;
         files.insert(number, file);
     }
     (due == header.number.next()).then_some(Originals { generation, files })

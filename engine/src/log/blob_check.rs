@@ -4,6 +4,7 @@
 
 use crate::blob::Digest;
 use crate::error::Result;
+use crate::log::forgotten::Forgotten;
 use crate::log::piece::{Damage, FindingKind, Severity};
 use crate::storage::Storage;
 use crate::{ErrorKind, Header, TypeEntry};
@@ -15,6 +16,8 @@ pub(crate) struct BlobCheck {
     /// The first event that names each, its type, and what the blob is to it.
     pending: BTreeMap<Digest, (Header, String, String)>,
     checked: BTreeSet<Digest>,
+    /// What redactions have taken away; read where a blob is missing.
+    forgotten: Option<Forgotten>,
 }
 
 impl BlobCheck {
@@ -49,16 +52,32 @@ impl BlobCheck {
                     }
                     continue;
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound => (FindingKind::BlobMissing, "nothing".to_owned()),
+                Err(error) if error.kind() == ErrorKind::NotFound => match self.redacted_at(storage, &digest)? {
+                    Some(seq) => (FindingKind::BlobRedacted, format!("nothing: redacted at seq {seq}")),
+                    None => (FindingKind::BlobMissing, "nothing".to_owned()),
+                },
                 Err(error) if error.code() == "T0314" => (FindingKind::WrongKind, error.message().to_owned()),
                 Err(error) if error.kind() == ErrorKind::Damaged => {
                     (FindingKind::BlobDigest, "content with another digest".to_owned())
                 }
                 Err(error) => return Err(error),
             };
-            let damage = Damage::of_file(kind, Severity::Damaged, &crate::blob::file_of(&digest));
+            let is_lost = kind != FindingKind::BlobRedacted;
+            let severity = if is_lost { Severity::Damaged } else { Severity::Clean };
+            let damage = Damage::of_file(kind, severity, &crate::blob::file_of(&digest));
             found.push((Damage { header: Some(header), ..damage.saying(what, text) }, type_name));
         }
         Ok(found)
+    }
+
+    /// The seq of the event that tells that a blob was redacted.
+    fn redacted_at(&mut self, storage: &dyn Storage, digest: &Digest) -> Result<Option<u64>> {
+        let forgotten = match self.forgotten.take() {
+            Some(forgotten) => forgotten,
+            None => Forgotten::read(storage)?,
+        };
+        let seq = forgotten.seq_of(&crate::blob::file_of(digest));
+        self.forgotten = Some(forgotten);
+        Ok(seq)
     }
 }

@@ -13,6 +13,7 @@ mod damage;
 mod events;
 mod evidence;
 mod follow;
+pub(crate) mod forgotten;
 mod group;
 mod head;
 mod info;
@@ -42,6 +43,7 @@ mod sealed_file;
 mod segment;
 mod segment_check;
 mod settle;
+pub(crate) mod snapshot_check;
 mod stat;
 mod survey;
 #[cfg(test)]

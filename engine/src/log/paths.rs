@@ -16,6 +16,10 @@ pub(crate) const RUNS_INDEX: &str = "runs.idx";
 pub(crate) const RUNS_INDEX_TEMPORARY: &str = "runs.idx.tmp";
 /// There while a store is being restored.
 pub(crate) const RESTORING: &str = "restoring";
+/// There while a redaction is under way.
+pub(crate) const REDACTING: &str = "redacting";
+/// The same while it is being written.
+pub(crate) const REDACTING_TEMPORARY: &str = "redacting.tmp";
 /// The directory of the segments.
 pub(crate) const SEGMENTS: &str = "segments";
 /// The directory of the blobs.

@@ -67,6 +67,12 @@ pub enum FindingKind {
     BlobMissing,
     /// A blob's content is not what its name says.
     BlobDigest,
+    /// An event names a blob that a redaction has taken away.
+    BlobRedacted,
+    /// A snapshot is not whole.
+    SnapshotSpoiled,
+    /// A redaction is under way, or was stopped before it had done everything.
+    RedactionUnfinished,
 }
 
 impl FindingKind {
@@ -79,6 +85,9 @@ impl FindingKind {
             FindingKind::WrongKind => "WRONG_KIND",
             FindingKind::BlobMissing => "BLOB_MISSING",
             FindingKind::BlobDigest => "BLOB_DIGEST",
+            FindingKind::BlobRedacted => "BLOB_REDACTED",
+            FindingKind::SnapshotSpoiled => "SNAPSHOT_SPOILED",
+            FindingKind::RedactionUnfinished => "REDACTION_UNFINISHED",
         }
     }
 }
@@ -231,14 +240,26 @@ mod tests {
         let (_, table) = page.split_once("<!-- table: findings -->\n").expect("the table");
         let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
         let names: Vec<&str> = rows.filter_map(|row| row.split('|').nth(1)).map(str::trim).collect();
-        let kinds = [FindingKind::TornTail, FindingKind::WrongKind, FindingKind::BlobMissing, FindingKind::BlobDigest];
+        let kinds = [
+            FindingKind::TornTail,
+            FindingKind::WrongKind,
+            FindingKind::BlobMissing,
+            FindingKind::BlobDigest,
+            FindingKind::BlobRedacted,
+            FindingKind::SnapshotSpoiled,
+            FindingKind::RedactionUnfinished,
+        ];
         // A kind that is added has to be named here, since this does not compile without it.
         for kind in kinds {
             match kind {
                 FindingKind::Defect(_) => panic!("those have a table of their own"),
-                FindingKind::TornTail | FindingKind::WrongKind | FindingKind::BlobMissing | FindingKind::BlobDigest => {
-                    assert!(names.contains(&kind.name()), "{kind}");
-                }
+                FindingKind::TornTail
+                | FindingKind::WrongKind
+                | FindingKind::BlobMissing
+                | FindingKind::BlobDigest
+                | FindingKind::BlobRedacted
+                | FindingKind::SnapshotSpoiled
+                | FindingKind::RedactionUnfinished => assert!(names.contains(&kind.name()), "{kind}"),
             }
         }
         assert_eq!(names.len(), kinds.len());

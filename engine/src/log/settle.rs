@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::log::head::Head;
 use crate::log::lock::{LastKnown, LockState};
 use crate::log::recovery::{RecoveryPlan, distrust_cache};
+use crate::log::repair::{UntoldRepair, untold};
 use crate::log::{paths, watermark};
 use crate::storage::{EntryKind, OpenMode, Storage, WrongKind};
 use crate::{ErrorKind, Recovered};
@@ -18,6 +19,8 @@ pub(crate) struct Settled {
     pub(crate) durable: u64,
     /// What was cut, by this recovery or by one that was stopped before it could tell.
     pub(crate) recovered: Vec<Recovered>,
+    /// Repairs that were stopped before they could tell.
+    pub(crate) repaired: Vec<UntoldRepair>,
     /// Whether the last holder had left in order, so that nothing had to be looked at.
     pub(crate) clean: bool,
 }
@@ -26,7 +29,7 @@ pub(crate) struct Settled {
 /// lock.
 pub(crate) fn settle(storage: &dyn Storage, state: LockState) -> Result<Settled> {
     if let Some((head, durable)) = attach_if_clean(storage, state, OpenMode::Write)? {
-        return Ok(Settled { head, durable, recovered: Vec::new(), clean: true });
+        return Ok(Settled { head, durable, recovered: Vec::new(), repaired: Vec::new(), clean: true });
     }
     if !sabotage::is(Sabotage::NoCacheDrop) {
         distrust_cache(storage)?;
@@ -36,8 +39,9 @@ pub(crate) fn settle(storage: &dyn Storage, state: LockState) -> Result<Settled>
     if sabotage::is(Sabotage::SkipRecovered) {
         recovered.clear();
     }
+    let repaired = untold(storage)?;
     let head = Head::attach(storage, plan.end(), OpenMode::Write)?;
-    Ok(Settled { head, durable: plan.head(), recovered, clean: false })
+    Ok(Settled { head, durable: plan.head(), recovered, repaired, clean: false })
 }
 
 /// The end of a log whose first segment the caller has just made, and made durable: what recovery would sync is synced.
@@ -47,7 +51,7 @@ pub(crate) fn settle_new(storage: &dyn Storage) -> Result<Settled> {
         return settle(storage, LockState::Unknown);
     }
     let head = Head::attach(storage, plan.end(), OpenMode::Write)?;
-    Ok(Settled { head, durable: plan.head(), recovered: Vec::new(), clean: false })
+    Ok(Settled { head, durable: plan.head(), recovered: Vec::new(), repaired: Vec::new(), clean: false })
 }
 
 /// What [`settle`] would say to a plan without a refusal, found out by reading: `Ok(true)` where the last holder's word is

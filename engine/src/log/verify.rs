@@ -8,6 +8,7 @@ use crate::log::paths;
 use crate::log::piece::{Damage, FindingKind, Piece, SeqRange, Severity, TailVerdict};
 use crate::log::run_check::{IndexHint, RunCheck};
 use crate::log::segment_check::SegmentCheck;
+use crate::log::snapshot_check;
 use crate::log::survey::{Role, Survey, SurveyedFile};
 use crate::log::verify_report::{Depth, Finding, LostEvent, SegmentReport, SegmentVerdict, Totals, VerifyReport};
 use crate::storage::{EntryKind, OpenMode, Storage, StorageFile};
@@ -62,6 +63,7 @@ fn check(
     if let Some(storage) = storage {
         check.misplaced(&inspector.survey);
         check.watermark(storage, &inspector.survey)?;
+        check.redacting(storage)?;
     }
     let mut told = 0;
     let inspected = inspector.walk(&mut |piece| {
@@ -75,6 +77,7 @@ fn check(
     })?;
     check.end_segment();
     check.blobs(storage, |_| true)?;
+    check.snapshots(storage)?;
     progress(total, total);
     let hint = match storage.filter(|_| check.runs.is_open()) {
         Some(storage) => IndexHint::read(storage)?,
@@ -164,6 +167,29 @@ impl Check {
             if let Some(event) = self.findings.get_mut(place).and_then(|finding| finding.event.as_mut()) {
                 event.type_name = Some(type_name);
             }
+        }
+        Ok(())
+    }
+
+    /// A redaction that has not come to its end.
+    fn redacting(&mut self, storage: &dyn Storage) -> Result<()> {
+        let entry = storage.entry(paths::REDACTING);
+        if entry
+            .map_err(|error| crate::Error::io(format_args!("cannot look at {}", paths::REDACTING), error))?
+            .is_some()
+        {
+            let damage = Damage::of_file(FindingKind::RedactionUnfinished, Severity::Clean, paths::REDACTING);
+            let found = "one that is under way, or was stopped: the same `log redact` again finishes it";
+            self.add(&damage.saying("no redaction", found));
+        }
+        Ok(())
+    }
+
+    /// Snapshots that are not whole.
+    fn snapshots(&mut self, storage: Option<&dyn Storage>) -> Result<()> {
+        let Some(storage) = storage.filter(|_| self.depth == Depth::Decode) else { return Ok(()) };
+        for damage in snapshot_check::look(storage)? {
+            self.add(&damage);
         }
         Ok(())
     }
@@ -393,7 +419,8 @@ impl Check {
 }
 
 fn is_blob(kind: FindingKind) -> bool {
-    matches!(kind, FindingKind::BlobMissing | FindingKind::BlobDigest | FindingKind::WrongKind)
+    use FindingKind::{BlobDigest, BlobMissing, BlobRedacted, WrongKind};
+    matches!(kind, BlobMissing | BlobDigest | BlobRedacted | WrongKind)
 }
 
 /// What the survey alone says of a file.

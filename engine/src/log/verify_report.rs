@@ -11,7 +11,7 @@ pub enum Depth {
     Chain,
     /// Every frame: its CRCs, its seq, its revision.
     Frames,
-    /// Also the bodies of the log's own records, whether JSON payloads are JSON, and the blobs that events name.
+    /// Also the bodies of the log's own records, whether JSON payloads are JSON, the blobs that events name, and the snapshots.
     #[default]
     Decode,
 }

@@ -11,6 +11,7 @@ use crate::log::create;
 use crate::log::head::Head;
 use crate::log::lock::{LastKnown, LockState, StoreLock};
 use crate::log::options::{Options, SyncPolicy};
+use crate::log::repair::UntoldRepair;
 use crate::log::restore;
 use crate::log::run_index::RunTip;
 use crate::log::settle::{Settled, settle, settle_new};
@@ -45,6 +46,8 @@ pub(crate) struct Writer {
     last_sync_ns: u64,
     /// Torn tails that were cut, and no event says so yet.
     recovered: Vec<Recovered>,
+    /// Repairs that were stopped before they could tell, and that this writer tells of.
+    repaired: Vec<UntoldRepair>,
     /// Whether `LOCK` says that somebody is writing.
     marked: bool,
     /// How often the head has been read anew: what was looked up in an earlier one may be otherwise now.
@@ -69,7 +72,7 @@ impl Writer {
         let state = lock.acquire(options.lock_timeout_ms)?;
         let is_new = create::ensure_first_segment(&*storage, &options)?;
         let settled = if is_new { settle_new(&*storage) } else { settle(&*storage, state) };
-        let Settled { head, durable, recovered, clean } = settled?;
+        let Settled { head, durable, recovered, repaired, clean } = settled?;
         let watermark = WatermarkFile::open(&*storage)?;
         let mut writer = Writer {
             last_sync_ns: storage.monotonic_ns(),
@@ -84,6 +87,7 @@ impl Writer {
             buffer: Vec::new(),
             durable,
             recovered,
+            repaired,
             marked: false,
             lineage: 0,
             attached: true,
@@ -94,6 +98,7 @@ impl Writer {
         if writer.options.log_id.is_some() && restore::is_unfinished(&*writer.storage)? {
             // What an interrupted restore leaves behind is cut, and the restore goes on with the same seqs.
             writer.recovered.clear();
+            writer.repaired.clear();
         }
         if !clean {
             writer.mark()?;
@@ -163,7 +168,9 @@ impl Writer {
         self.replace_head(settled.head);
         self.durable = settled.durable.max(self.durable.min(self.head_seq()));
         // Those that this writer has not told of yet are among them: they are found in the quarantine again.
-        self.recovered = if settled.clean { std::mem::take(&mut self.recovered) } else { settled.recovered };
+        if !settled.clean {
+            (self.recovered, self.repaired) = (settled.recovered, settled.repaired);
+        }
         self.moved_by_others()?;
         if !settled.clean {
             self.mark()?;
@@ -251,19 +258,23 @@ impl Writer {
     }
 
     fn append_recovered(&mut self) -> Result<()> {
-        let recovered = std::mem::take(&mut self.recovered);
-        if recovered.is_empty() {
-            return Ok(());
-        }
+        let (recovered, repaired) = (std::mem::take(&mut self.recovered), std::mem::take(&mut self.repaired));
         let mut batch = Batch::new();
         for tail in &recovered {
             batch.own(None, Kind::RECOVERED, false, &tail.encode());
         }
-        let appended = self.place(&batch).and_then(|_| self.flush()).and_then(|()| self.sync());
-        if appended.is_err() {
-            self.recovered = recovered;
+        for action in repaired.iter().filter_map(|repair| repair.action.as_ref()) {
+            batch.own(None, Kind::OPERATOR_ACTION, false, &action.encode());
         }
-        appended
+        if !batch.is_empty() {
+            let appended = self.place(&batch).and_then(|_| self.flush()).and_then(|()| self.sync());
+            if appended.is_err() {
+                (self.recovered, self.repaired) = (recovered, repaired);
+                return appended;
+            }
+        }
+        // Where one of these fails, the next recovery finds the event in the log.
+        repaired.iter().try_for_each(|repair| repair.is_told(&*self.storage))
     }
 
     /// Appends a batch behind the others of its group: into the buffer, or into the file where that has to be.

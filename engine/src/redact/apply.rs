@@ -1,17 +1,19 @@
 //! Carrying a redaction out.
 
+use super::Progress;
 use super::places::PlaceAction;
 use super::plan::{RedactPlan, Redaction};
 use super::selector::Selector;
-use super::{Progress, VERB};
+use super::unfinished::{self, unfinished};
 use crate::error::{Error, Result};
-use crate::log::compact::work;
+use crate::log::compact::{archive, work};
+use crate::log::forgotten::REDACT;
 use crate::log::lock::StoreLock;
 use crate::log::{distrust_cache, paths};
 use crate::plan::{Authority, other_plan};
 use crate::repair::redact_segment;
-use crate::storage::{Rooted, Storage};
-use crate::{Journal, SegmentNumber};
+use crate::storage::{OpenMode, Rooted, Storage};
+use crate::{ErrorKind, Journal, Reader, Segment, SegmentNumber};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
@@ -30,21 +32,24 @@ pub struct Redacted {
     pub forgotten: Vec<String>,
     /// Files that still hold what was redacted: the operator has to see to them.
     pub by_hand: Vec<String>,
+    /// Events that an earlier redaction, which was stopped, has left, and that this one did not cover.
+    pub left: Vec<u64>,
 }
 
 /// What shows a plan anew.
 const COMMAND: &str = "taffrail log redact --help";
-/// Digests in one operator event: it has to fit into a frame.
+/// Events, and files, that one operator event tells of: it has to fit into a frame.
 const MOST_TOLD: usize = 50_000;
 
 impl RedactPlan {
     /// Carries the plan out, with the selector that it was made by. The operator event goes in first, so that the digests of
     /// what was there are never lost; then segments are replaced, one rename each, and files are removed. Safe to be
-    /// interrupted anywhere, also by `progress`: plan again and go on.
+    /// interrupted anywhere, also by `progress`: [`unfinished`] tells what is left, and the same redaction again does it.
     ///
     /// # Errors
     /// `Rejected` where the store is no longer what was planned for, or the authority does not cover the loss: nothing was
-    /// changed. `Damaged` where a segment has to be repaired first; `Locked`, `Io`.
+    /// changed. `Invalid` (T0407) where the reason itself holds what a pattern matches. `Damaged` where a segment has to be
+    /// repaired first; `Locked`, `Io`.
     pub fn apply(
         &self,
         storage: &Arc<dyn Storage>,
@@ -59,12 +64,31 @@ impl RedactPlan {
         if was_unfinished {
             self.check(storage, selector, authority, progress)?;
         }
+        let before = unfinished(storage)?;
+        let now = Reader::open_on(Arc::clone(storage))?.durable();
+        unfinished::begin(&**storage, before.as_ref().map_or(now, |before| before.after.min(now)))?;
         let event = self.tell(storage, authority)?;
         let mut lock = StoreLock::open(Arc::clone(storage))?;
         lock.acquire(authority.lock_timeout_ms)?;
         distrust_cache(&**storage)?;
         // Whoever comes after an interruption judges the tail anew.
         lock.mark_held()?;
+        self.rewrite(storage, selector, progress)?;
+        let forgotten = self.forget(&**storage)?;
+        sweep(&**storage)?;
+        lock.abandon();
+        let left = if before.is_some() { unfinished(storage)?.unwrap_or_default().events } else { Vec::new() };
+        if left.is_empty() {
+            remove(&**storage, paths::REDACTING)?;
+        }
+        drop(alone);
+        let by_hand = self.places.iter().filter(|place| place.action == PlaceAction::ByHand);
+        let by_hand = by_hand.map(|place| place.path.clone()).collect();
+        Ok(Redacted { plan: self.id.clone(), event, lost: self.lost, forgotten, by_hand, left })
+    }
+
+    /// Rewrites the segments that hold the events, in the log and in archives.
+    fn rewrite(&self, storage: &Arc<dyn Storage>, selector: &Selector, progress: Progress<'_>) -> Result<()> {
         let seqs: BTreeSet<u64> = self.events.iter().map(|event| event.seq).collect();
         let segments = self.segments();
         let total = segments.len() as u64;
@@ -73,23 +97,25 @@ impl RedactPlan {
                 return Err(super::stopped());
             }
             let Some(number) = SegmentNumber::new(number) else { continue };
-            let rooted: Arc<dyn Storage> = match archive {
-                None => Arc::clone(storage),
-                Some(archive) => Arc::new(Rooted::new(Arc::clone(storage), &archive)),
-            };
-            redact_segment(&*rooted, number, &mut |header, entry, payload| {
-                let is_named = seqs.contains(&header.seq.get()) && !header.kind.is_reserved();
-                let change = is_named.then(|| selector.change_of(entry?, payload)).flatten();
+            let mut change = |header: &crate::Header, entry: Option<&crate::TypeEntry>, payload: &[u8]| {
+                let is_named = seqs.contains(&header.seq.get());
+                let change = is_named.then(|| selector.change_at(header.kind, entry, payload)).flatten();
                 change.map(|change| change.payload)
-            })?;
+            };
+            match archive {
+                None => redact_segment(&**storage, number, 0, &mut change, &mut |_| Ok(()))?,
+                // An undo of the compaction takes the new file for the original only if the archive says so.
+                Some(archive) => {
+                    let rooted = Rooted::new(Arc::clone(storage), &archive);
+                    // Nor may it be mistaken, once it is back, for what it takes the place of.
+                    let present = Segment::open(&**storage, number, OpenMode::Read).map(|it| it.header.generation);
+                    redact_segment(&rooted, number, present.unwrap_or(0), &mut change, &mut |file| {
+                        archive::admit(&**storage, &archive, number, file)
+                    })?;
+                }
+            }
         }
-        let forgotten = self.forget(&**storage)?;
-        sweep(&**storage)?;
-        lock.abandon();
-        drop(alone);
-        let by_hand = self.places.iter().filter(|place| place.action == PlaceAction::ByHand);
-        let by_hand = by_hand.map(|place| place.path.clone()).collect();
-        Ok(Redacted { plan: self.id.clone(), event, lost: self.lost, forgotten, by_hand })
+        Ok(())
     }
 
     fn check(
@@ -103,27 +129,33 @@ impl RedactPlan {
         if again.id != self.id {
             return Err(other_plan(&authority.plan, &again.id, COMMAND));
         }
+        if selector.pattern.as_ref().is_some_and(|pattern| pattern.is_match(authority.reason.as_bytes())) {
+            let message = "the pattern matches the reason that is given, which would be written down";
+            return Err(Error::new(ErrorKind::Invalid, "T0407", message).hint("give a reason without it"));
+        }
         authority.covers(&self.id, self.lost, COMMAND)
     }
 
     /// Opens the store, which recovers its tail, and appends the operator events.
     fn tell(&self, storage: &Arc<dyn Storage>, authority: &Authority) -> Result<u64> {
-        let mut told = 0;
-        let parts: Vec<&[Redaction]> = match self.events.is_empty() {
-            true => vec![&[]],
-            false => self.events.chunks(MOST_TOLD).collect(),
-        };
-        for events in parts {
-            let digests: Vec<(u64, &str)> = events.iter().map(|event| (event.seq, event.digest.as_str())).collect();
-            let forgotten = self.places.iter().filter(|place| place.action == PlaceAction::Forget);
-            let forgotten: Vec<&str> = forgotten.map(|place| place.path.as_str()).collect();
+        let forgotten = self.places.iter().filter(|place| place.action == PlaceAction::Forget);
+        let forgotten: Vec<(&str, &str)> =
+            forgotten.map(|place| (place.path.as_str(), place.digest.as_str())).collect();
+        let (mut events, mut files) = (self.events.chunks(MOST_TOLD), forgotten.chunks(MOST_TOLD));
+        let (mut next_events, mut next_files) = (events.next().unwrap_or_default(), files.next().unwrap_or_default());
+        loop {
+            let digests: Vec<(u64, &str)> =
+                next_events.iter().map(|event: &Redaction| (event.seq, event.digest.as_str())).collect();
             let detail = serde_json::json!({
-                "lost": self.lost, "events": digests, "runs": self.runs, "forgotten": forgotten,
+                "lost": self.lost, "events": digests, "runs": self.runs, "forgotten": next_files,
             });
             let options = Journal::options().lock_timeout_ms(authority.lock_timeout_ms);
-            told = authority.tell(options.open_on(Arc::clone(storage))?, VERB, &self.id, &detail)?;
+            let told = authority.tell(options.open_on(Arc::clone(storage))?, REDACT, &self.id, &detail)?;
+            (next_events, next_files) = (events.next().unwrap_or_default(), files.next().unwrap_or_default());
+            if next_events.is_empty() && next_files.is_empty() {
+                return Ok(told);
+            }
         }
-        Ok(told)
     }
 
     /// Removes the files, durably.
@@ -146,7 +178,9 @@ fn sweep(storage: &dyn Storage) -> Result<()> {
             remove(storage, &format!("{}/{}", paths::SEGMENTS, entry.name))?;
         }
     }
-    [paths::RUNS_INDEX, paths::RUNS_INDEX_TEMPORARY].iter().try_for_each(|name| remove(storage, name))
+    [paths::RUNS_INDEX, paths::RUNS_INDEX_TEMPORARY, paths::REDACTING_TEMPORARY]
+        .iter()
+        .try_for_each(|name| remove(storage, name))
 }
 
 fn remove(storage: &dyn Storage, name: &str) -> Result<()> {

@@ -17,11 +17,11 @@ pub(crate) trait Editor {
     /// What to put in the place of the value at a path, as JSON; `None` to look into it.
     fn value(&mut self, path: &[Step], raw: &str) -> Option<String>;
 
-    /// What to put in the place of a string (also of a key), without quotes and escapes.
-    fn text(&mut self, text: &str) -> Option<String>;
+    /// What to put in the place of a string (also of a key, whose path ends with it), without quotes and escapes.
+    fn text(&mut self, path: &[Step], text: &str) -> Option<String>;
 
     /// What to put in the place of a number, as JSON.
-    fn number(&mut self, raw: &str) -> Option<String>;
+    fn number(&mut self, path: &[Step], raw: &str) -> Option<String>;
 }
 
 /// The text with what the editor has changed; `None` where it has changed nothing, an error where the bytes are no JSON.
@@ -127,7 +127,7 @@ impl Walk<'_> {
             b'{' => self.members(start),
             b'[' => self.items(start),
             b'-' | b'0'..=b'9' => {
-                if let Some(replacement) = self.editor.number(raw) {
+                if let Some(replacement) = self.editor.number(&self.path, raw) {
                     self.changes.push((start..end, replacement));
                 }
             }
@@ -143,7 +143,7 @@ impl Walk<'_> {
 
     fn string(&mut self, range: Range<usize>) {
         let text = self.decoded(&range);
-        if let Some(replacement) = self.editor.text(&text) {
+        if let Some(replacement) = self.editor.text(&self.path, &text) {
             self.changes.push((range, serde_json::Value::String(replacement).to_string()));
         }
     }
@@ -182,21 +182,21 @@ impl Walk<'_> {
     }
 }
 
-/// Every string in a JSON text, keys too; nothing where it is no JSON.
-pub(crate) fn strings(payload: &[u8]) -> Vec<String> {
-    struct All(Vec<String>);
+/// Every string and number in a JSON text, keys too, each with its path; nothing where it is no JSON.
+pub(crate) fn texts(payload: &[u8]) -> Vec<(Vec<Step>, String)> {
+    struct All(Vec<(Vec<Step>, String)>);
     impl Editor for All {
         fn value(&mut self, _path: &[Step], _raw: &str) -> Option<String> {
             None
         }
 
-        fn text(&mut self, text: &str) -> Option<String> {
-            self.0.push(text.to_owned());
+        fn text(&mut self, path: &[Step], text: &str) -> Option<String> {
+            self.0.push((path.to_vec(), text.to_owned()));
             None
         }
 
-        fn number(&mut self, raw: &str) -> Option<String> {
-            self.0.push(raw.to_owned());
+        fn number(&mut self, path: &[Step], raw: &str) -> Option<String> {
+            self.0.push((path.to_vec(), raw.to_owned()));
             None
         }
     }
@@ -218,11 +218,11 @@ mod tests {
             (path == wanted).then(|| "\"gone\"".to_owned())
         }
 
-        fn text(&mut self, text: &str) -> Option<String> {
+        fn text(&mut self, _path: &[Step], text: &str) -> Option<String> {
             text.contains('x').then(|| text.replace('x', "\"y\""))
         }
 
-        fn number(&mut self, raw: &str) -> Option<String> {
+        fn number(&mut self, _path: &[Step], raw: &str) -> Option<String> {
             (raw == "7").then(|| "0".to_owned())
         }
     }
@@ -254,9 +254,9 @@ mod tests {
             for _ in 0..deep {
                 value = serde_json::json!([value]);
             }
-            let found = strings(value.to_string().as_bytes());
+            let found = super::texts(value.to_string().as_bytes());
             for text in texts {
-                proptest::prop_assert!(found.iter().filter(|it| **it == text).count() >= 2);
+                proptest::prop_assert!(found.iter().filter(|(_, it)| *it == text).count() >= 2);
             }
         }
     }

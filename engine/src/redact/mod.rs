@@ -7,24 +7,31 @@
 //! There is no way back: nothing is kept, in quarantine or elsewhere.
 
 mod apply;
+mod identify;
 mod json;
+mod needles;
+mod own;
 mod places;
 mod plan;
 mod rules;
+mod search;
 mod selector;
+mod stays;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 pub use apply::Redacted;
+pub use needles::Cause;
+pub use own::StaysIn;
 pub use places::{Place, PlaceAction};
 pub use plan::{RedactPlan, Redaction};
 pub use rules::{FieldPath, Redactor, pattern};
 pub use selector::Selector;
+pub use stays::Stays;
+pub use unfinished::{Unfinished, unfinished};
 
 use std::ops::ControlFlow;
-
-/// What an operator event calls it.
-pub(crate) const VERB: &str = "redact";
 
 /// How far some work is: what is done (`"searching events"`, `"rewriting"`), how much of it, and of how much. Breaking ends the
 /// work.

@@ -1,13 +1,18 @@
 //! What a redaction would do.
 
 use super::Progress;
-use super::places::{Needles, Place, PlaceAction};
-use super::selector::Selector;
+use super::needles::{Cause, Needles};
+use super::places::{Place, PlaceAction};
+use super::search::{Search, digest_of_file};
+use super::selector::{Change, Selector};
+use super::stays::{Look, Stays};
+use super::unfinished::{Unfinished, unfinished};
+use crate::blob::{Digest, file_of, named_by};
 use crate::error::{Error, Result};
 use crate::fold::{DropPlan, Snapshots, parent_of};
 use crate::plan::{plan_id, plan_name};
 use crate::storage::{EntryKind, Rooted, Storage};
-use crate::{ErrorKind, Listing, Query, Reader, Seq};
+use crate::{ErrorKind, Listing, Query, Reader, Record, Seq};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,8 +55,18 @@ pub struct RedactPlan {
     pub runs: BTreeMap<u64, u32>,
     /// Events of types that `--field` can not look into, by type: they are not JSON.
     pub not_looked_into: BTreeMap<String, u64>,
-    /// Whether some of what goes is too short to be looked for in other files, but for copies of whole events.
-    pub has_short_texts: bool,
+    /// Texts of what goes that are not looked for in other files, since they do not identify anything: numbers, names, short
+    /// ones. Copies of whole events are found all the same.
+    pub not_identifying: u64,
+    /// Where some of it stands that is not taken out.
+    pub stays: Vec<Stays>,
+    /// Files that could not be looked into.
+    pub not_searched: Vec<String>,
+    /// Files that were looked into, beside the segments.
+    pub files_searched: u64,
+    /// What an earlier redaction that was stopped has left. What the selection covers of it is done with the plan, and so is
+    /// the removal of its files.
+    pub unfinished: Option<Unfinished>,
     /// Events that are changed: to be accepted by number.
     pub lost: u64,
 }
@@ -83,16 +98,35 @@ impl RedactPlan {
             places = snapshots(&reader, &runs, &seqs)?;
             places.extend(superseded(&**storage)?);
         }
-        let skipped = places.iter().map(|place: &Place| place.path.clone()).collect();
-        let lost = seqs.len() as u64;
-        let needles = Needles::new(&found.removed, selector.pattern.clone(), reader.log_id(), &found.events);
-        places.extend(needles.in_store(storage, &skipped, progress)?);
+        let looked = found.look_again(storage, &reader, selector, progress)?;
+        let unfinished = unfinished(storage)?;
+        places.extend(left_over(&**storage, unfinished.as_ref())?);
+        places.extend(blobs(&**storage, &looked.named)?);
         places.sort();
-        let log_id = reader.log_id().to_string();
-        let has_short_texts = selector.pattern.is_none()
-            && found.removed.iter().any(|text| !text.is_empty() && Needles::is_too_short(text));
-        let (id, events, not_looked_into) = (String::new(), found.events, found.not_looked_into);
-        let mut plan = RedactPlan { id, log_id, events, places, runs, not_looked_into, has_short_texts, lost };
+        places.dedup_by(|later, first| later.path == first.path);
+        let skipped = places.iter().map(|place: &Place| place.path.clone()).collect();
+        let needles = found.needles.without(|place| looked.is_common(place));
+        let pattern = selector.pattern.as_ref().filter(|_| selector.is_of_everything());
+        let search = Search::new(&needles, pattern, reader.log_id(), &found.events);
+        let files = search.in_store(storage, &skipped, progress)?;
+        places.extend(files.places);
+        places.sort();
+        let stays = looked.stays(&found.needles);
+        let (lost, log_id) = (seqs.len() as u64, reader.log_id().to_string());
+        let mut plan = RedactPlan {
+            id: String::new(),
+            log_id,
+            events: found.events,
+            places,
+            runs,
+            not_looked_into: found.not_looked_into,
+            not_identifying: found.not_identifying.len() as u64,
+            stays,
+            not_searched: files.not_searched,
+            files_searched: files.count,
+            unfinished,
+            lost,
+        };
         plan.id = plan_id(&plan)?;
         Ok(plan)
     }
@@ -100,7 +134,7 @@ impl RedactPlan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.places.is_empty()
+        self.events.is_empty() && self.places.is_empty() && self.unfinished.is_none()
     }
 
     /// The short name: the first six digits of the id.
@@ -116,7 +150,7 @@ impl RedactPlan {
 }
 
 /// Archives that are laid out like a store.
-fn archives(storage: &dyn Storage) -> Result<Vec<String>> {
+pub(super) fn archives(storage: &dyn Storage) -> Result<Vec<String>> {
     let listed = |directory: &str| match storage.list(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         listed => listed.map_err(|error| Error::io("cannot list the archives", error)),
@@ -139,7 +173,12 @@ const TOLD_EVERY: u64 = 1024;
 #[derive(Default)]
 struct Found {
     events: Vec<Redaction>,
-    removed: BTreeSet<Vec<u8>>,
+    /// What is looked for elsewhere.
+    needles: Needles,
+    /// Digests of texts that are not.
+    not_identifying: BTreeSet<[u8; 32]>,
+    /// Blobs that events named whose whole payloads go, with the first of those.
+    named: BTreeMap<Digest, (u64, String)>,
     not_looked_into: BTreeMap<String, u64>,
     seen: BTreeSet<Seq>,
 }
@@ -186,14 +225,87 @@ impl Found {
                 run: record.run.map(Seq::get),
                 revision: record.revision,
                 type_name: record.type_name(),
-                fields: change.fields,
+                fields: change.fields.clone(),
                 digest: hexadecimal(&record.payload),
                 becomes: hexadecimal(&change.payload),
             });
-            self.removed.extend(change.removed);
+            self.take(&record, &change, selector);
             Ok(true)
         })
     }
+
+    /// Takes what was taken out of an event. A pattern that holds for the whole store finds everything itself.
+    fn take(&mut self, record: &Record<'_>, change: &Change, selector: &Selector) {
+        let seq = record.seq.get();
+        let mut digests = BTreeSet::new();
+        if let Some(entry) = record.entry.as_deref().filter(|_| selector.is_of_whole_events()) {
+            for (what, digest) in named_by(entry, &record.payload) {
+                digests.insert(digest.to_string());
+                self.named.entry(digest).or_insert((seq, what));
+            }
+        }
+        for removed in &change.removed {
+            // A text that names a blob is in every file that names it too; the blob itself is dealt with by its name.
+            let names_blob = digests.iter().any(|digest| removed.text.ends_with(digest.as_bytes()));
+            if removed.is_match && selector.is_of_everything() || names_blob || removed.text.is_empty() {
+                continue;
+            }
+            if removed.identifies {
+                self.needles.add(&removed.text, &removed.what, seq);
+            } else {
+                self.not_identifying.insert(*blake3::hash(&removed.text).as_bytes());
+            }
+        }
+    }
+
+    /// Looks for what goes among what stays: in all other events, in the rest of those that change, in names.
+    fn look_again<'a>(
+        &'a self,
+        storage: &Arc<dyn Storage>,
+        reader: &Reader,
+        selector: &'a Selector,
+        progress: Progress<'_>,
+    ) -> Result<Look<'a>> {
+        let mut look = Look::new(selector, &self.needles, self.named.clone());
+        look.over(reader, progress)?;
+        for archive in archives(&**storage)? {
+            let rooted: Arc<dyn Storage> = Arc::new(Rooted::new(Arc::clone(storage), &archive));
+            look.over(&Reader::open_on(rooted)?, progress)?;
+        }
+        Ok(look)
+    }
+}
+
+/// Files that an interrupted redaction was to remove.
+fn left_over(storage: &dyn Storage, unfinished: Option<&Unfinished>) -> Result<Vec<Place>> {
+    let Some(unfinished) = unfinished else { return Ok(Vec::new()) };
+    let place = |(path, digest): &(String, String)| {
+        let because = vec![Cause::of("the redaction that was stopped", unfinished.event)];
+        place(storage, path, "a redaction that was stopped was to remove it", because, Some(digest.clone()))
+    };
+    unfinished.files.iter().map(place).collect()
+}
+
+/// Blobs that nothing names any more.
+fn blobs(storage: &dyn Storage, named: &BTreeMap<Digest, (u64, String)>) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for (digest, (seq, what)) in named {
+        let path = file_of(digest);
+        let is_there = storage.entry(&path).map_err(|error| Error::io(format_args!("cannot look at {path}"), error))?;
+        if is_there.is_some() {
+            let because = vec![Cause::of(what, Some(*seq))];
+            places.push(place(storage, &path, "only what is redacted names it", because, None)?);
+        }
+    }
+    Ok(places)
+}
+
+/// A file that is removed.
+fn place(storage: &dyn Storage, path: &str, why: &str, because: Vec<Cause>, digest: Option<String>) -> Result<Place> {
+    let entry = storage.entry(path).map_err(|error| Error::io(format_args!("cannot look at {path}"), error))?;
+    let digest = digest.map_or_else(|| digest_of_file(storage, path), Ok)?;
+    let len_bytes = entry.map_or(0, |entry| entry.len_bytes);
+    Ok(Place { path: path.to_owned(), why: why.to_owned(), because, action: PlaceAction::Forget, len_bytes, digest })
 }
 
 /// Runs whose states have seen a redacted event: their own, and those that began as one of them.
@@ -219,13 +331,11 @@ fn affected(reader: &Reader, events: &[Redaction]) -> Result<BTreeMap<u64, u32>>
 
 /// Segments that a compaction has left behind, which may hold anything.
 fn superseded(storage: &dyn Storage) -> Result<Vec<Place>> {
-    let place = |(number, len_bytes): (crate::SegmentNumber, u64)| Place {
-        path: crate::log::paths::segment(number),
-        why: "another segment stands for it".to_owned(),
-        action: PlaceAction::Forget,
-        len_bytes,
+    let superseded = Listing::read(storage)?.superseded.into_iter();
+    let of = |(number, _)| {
+        place(storage, &crate::log::paths::segment(number), "another segment stands for it", Vec::new(), None)
     };
-    Ok(Listing::read(storage)?.superseded.into_iter().map(place).collect())
+    superseded.map(of).collect()
 }
 
 /// Snapshots of states that have seen a redacted event.
@@ -243,8 +353,10 @@ fn snapshots(reader: &Reader, runs: &BTreeMap<u64, u32>, seqs: &BTreeSet<u64>) -
     let place = |dropped: crate::fold::DroppedFile| Place {
         path: dropped.file,
         why: "a snapshot of a state that has seen it".to_owned(),
+        because: Vec::new(),
         action: PlaceAction::Forget,
         len_bytes: dropped.len_bytes,
+        digest: dropped.digest,
     };
     Ok(dropped.into_iter().map(place).collect())
 }

@@ -201,12 +201,12 @@ impl Editor for Editing<'_> {
         is_new.then_some(mark)
     }
 
-    fn text(&mut self, text: &str) -> Option<String> {
+    fn text(&mut self, _path: &[Step], text: &str) -> Option<String> {
         let bytes = self.replace(text.as_bytes())?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn number(&mut self, raw: &str) -> Option<String> {
+    fn number(&mut self, _path: &[Step], raw: &str) -> Option<String> {
         let bytes = self.replace(raw.as_bytes())?;
         Some(serde_json::Value::String(String::from_utf8_lossy(&bytes).into_owned()).to_string())
     }

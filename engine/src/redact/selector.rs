@@ -1,14 +1,16 @@
 //! Which events are redacted, and what becomes of them.
 
-use super::json::{Editor, Step, edit, strings};
+use super::identify;
+use super::json::{Editor, Step, edit, texts};
+use super::own;
 use super::rules::FieldPath;
 use crate::error::{Error, Result};
-use crate::{Codec, ErrorKind, Query, Reader, Record, Seq, TypeEntry};
+use crate::{Codec, ErrorKind, Kind, Query, Reader, Record, Seq, TypeEntry};
 use regex::bytes::Regex;
 use std::collections::BTreeSet;
 
 /// What stands in the place of what was taken out.
-const MARK: &str = "[redacted]";
+pub(super) const MARK: &str = "[redacted]";
 
 /// What to redact.
 ///
@@ -36,12 +38,46 @@ pub(super) struct Change {
     /// The fields that were hit; empty for the whole payload.
     pub(super) fields: Vec<String>,
     /// What was taken out.
-    pub(super) removed: BTreeSet<Vec<u8>>,
+    pub(super) removed: Vec<Removed>,
+}
+
+/// A text that was taken out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Removed {
+    /// Where it stood, in words that give nothing of it away.
+    pub(super) what: String,
+    /// The text.
+    pub(super) text: Vec<u8>,
+    /// Whether a file that holds it is taken for one that holds what was redacted.
+    pub(super) identifies: bool,
+    /// Whether a pattern has found it.
+    pub(super) is_match: bool,
+}
+
+impl Removed {
+    pub(super) fn by_pattern(text: &[u8]) -> Removed {
+        Removed { what: "the pattern".to_owned(), text: text.to_vec(), identifies: true, is_match: true }
+    }
+
+    fn of_field(what: &str, text: &[u8]) -> Removed {
+        let identifies = identify::of_field(text);
+        Removed { what: what.to_owned(), text: text.to_vec(), identifies, is_match: false }
+    }
+
+    fn of_event(what: &str, text: &[u8]) -> Removed {
+        let identifies = identify::of_event(text);
+        Removed { what: what.to_owned(), text: text.to_vec(), identifies, is_match: false }
+    }
 }
 
 impl Selector {
+    /// Whether it holds for the whole store.
+    pub(super) fn is_of_everything(&self) -> bool {
+        self.events.is_empty() && self.run.is_none() && self.event_type.is_none()
+    }
+
     /// Whether it names whole events.
-    fn is_of_whole_events(&self) -> bool {
+    pub(super) fn is_of_whole_events(&self) -> bool {
         self.fields.is_empty() && self.pattern.is_none()
     }
 
@@ -74,17 +110,30 @@ impl Selector {
 
     /// What becomes of a record; `None` where it stays as it is.
     pub(super) fn change(&self, record: &Record<'_>) -> Option<Change> {
-        let entry = record.entry.as_deref()?;
-        self.takes(record.seq).then(|| self.change_of(entry, &record.payload)).flatten()
+        let entry = record.entry.as_deref().map(|entry| &**entry);
+        self.takes(record.seq).then(|| self.change_at(record.kind, entry, &record.payload)).flatten()
+    }
+
+    /// What becomes of a payload: of an application's, or of a remark in a record of the log's own.
+    pub(super) fn change_at(&self, kind: Kind, entry: Option<&TypeEntry>, payload: &[u8]) -> Option<Change> {
+        match &self.pattern {
+            _ if !kind.is_reserved() => self.change_of(entry?, payload),
+            Some(pattern) => own::change(pattern, kind, payload),
+            None => None,
+        }
     }
 
     /// What becomes of a payload.
-    pub(super) fn change_of(&self, entry: &TypeEntry, payload: &[u8]) -> Option<Change> {
+    fn change_of(&self, entry: &TypeEntry, payload: &[u8]) -> Option<Change> {
         if self.is_of_whole_events() {
-            return whole(payload);
+            return whole(payload, texts_of_event(payload));
+        }
+        let is_hidden = self.pattern.as_ref().is_some_and(|pattern| is_match_in_line(pattern, entry, payload));
+        if is_hidden {
+            return whole(payload, Vec::new());
         }
         if entry.codec == Codec::Json {
-            let mut editing = Editing { selector: self, fields: BTreeSet::new(), removed: BTreeSet::new() };
+            let mut editing = Editing { selector: self, fields: BTreeSet::new(), removed: Vec::new() };
             if let Ok(edited) = edit(payload, &mut editing) {
                 let Editing { fields, removed, .. } = editing;
                 let fields = fields.into_iter().collect();
@@ -92,11 +141,11 @@ impl Selector {
             }
         }
         let pattern = self.pattern.as_ref().filter(|pattern| pattern.is_match(payload))?;
+        let removed = pattern.find_iter(payload).map(|found| Removed::by_pattern(found.as_bytes())).collect();
         if entry.codec == Codec::Bincode {
             // Lengths stand before its texts: no part can be replaced.
-            return whole(payload);
+            return whole(payload, removed);
         }
-        let removed = pattern.find_iter(payload).map(|found| found.as_bytes().to_vec()).collect();
         let payload = pattern.replace_all(payload, regex::bytes::NoExpand(MARK.as_bytes())).into_owned();
         Some(Change { payload, fields: vec!["(pattern)".to_owned()], removed })
     }
@@ -106,36 +155,70 @@ impl Selector {
 const NEEDLE_LEN_BYTES: usize = 4096;
 
 /// The whole payload goes. What stands in its place names what was there by its digest.
-fn whole(payload: &[u8]) -> Option<Change> {
+fn whole(payload: &[u8], removed: Vec<Removed>) -> Option<Change> {
     let is_redacted = payload.len() == 79 && payload.starts_with(b"{\"redacted\":\"") && payload.ends_with(b"\"}");
     if is_redacted || payload.is_empty() {
         return None;
     }
     let digest = blake3::hash(payload).to_hex();
-    let mut removed: BTreeSet<Vec<u8>> = strings(payload).into_iter().map(String::into_bytes).collect();
-    removed.insert(payload[..payload.len().min(NEEDLE_LEN_BYTES)].to_vec());
     Some(Change { payload: format!("{{\"redacted\":\"{digest}\"}}").into_bytes(), fields: Vec::new(), removed })
+}
+
+/// The payload's beginning, and the texts of one that is JSON.
+fn texts_of_event(payload: &[u8]) -> Vec<Removed> {
+    let start = &payload[..payload.len().min(NEEDLE_LEN_BYTES)];
+    let mut removed = vec![Removed::of_event("the payload", start)];
+    for (path, text) in texts(payload) {
+        let what = shown(&path);
+        removed.extend(forms(&text).iter().map(|form| Removed::of_event(&what, form)));
+    }
+    removed
+}
+
+/// Whether a pattern matches a record of another log's own, which an import has kept in a form that hides its texts.
+fn is_match_in_line(pattern: &Regex, entry: &TypeEntry, payload: &[u8]) -> bool {
+    crate::import::jsonl::own_payload_of(entry, payload).is_some_and(|own| pattern.is_match(&own))
+}
+
+/// A text as it is, and as JSON writes it where that differs.
+fn forms(text: &str) -> Vec<Vec<u8>> {
+    let written = serde_json::Value::String(text.to_owned()).to_string();
+    let inner = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
+    let mut forms = vec![text.as_bytes().to_vec()];
+    if inner != text {
+        forms.push(inner.as_bytes().to_vec());
+    }
+    forms
+}
+
+/// A path as `--field` writes it. Keys may be secrets themselves: one that does not look like a name is not shown.
+fn shown(path: &[Step]) -> String {
+    let mut shown = "data".to_owned();
+    for step in path {
+        shown.push('.');
+        match step {
+            Step::Index(index) => shown.push_str(&index.to_string()),
+            Step::Key(key) if key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') => {
+                shown.push_str(key);
+            }
+            Step::Key(_) => shown.push('*'),
+        }
+    }
+    shown
 }
 
 struct Editing<'a> {
     selector: &'a Selector,
     fields: BTreeSet<String>,
-    removed: BTreeSet<Vec<u8>>,
+    removed: Vec<Removed>,
 }
 
 impl Editing<'_> {
-    /// A string that goes, as it is and as JSON writes it.
-    fn take(&mut self, text: &str) {
-        self.removed.insert(text.as_bytes().to_vec());
-        let written = serde_json::Value::String(text.to_owned()).to_string();
-        let inner = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
-        self.removed.insert(inner.as_bytes().to_vec());
-    }
-
     fn replaced(&mut self, text: &str) -> Option<String> {
         let pattern = self.selector.pattern.as_ref().filter(|pattern| pattern.is_match(text.as_bytes()))?;
         for found in pattern.find_iter(text.as_bytes()) {
-            self.take(&String::from_utf8_lossy(found.as_bytes()));
+            let forms = forms(&String::from_utf8_lossy(found.as_bytes()));
+            self.removed.extend(forms.iter().map(|form| Removed::by_pattern(form)));
         }
         self.fields.insert("(pattern)".to_owned());
         let replaced = pattern.replace_all(text.as_bytes(), regex::bytes::NoExpand(MARK.as_bytes()));
@@ -150,17 +233,22 @@ impl Editor for Editing<'_> {
         if raw == mark {
             return None;
         }
-        strings(raw.as_bytes()).iter().for_each(|text| self.take(text));
-        self.removed.insert(raw.as_bytes()[..raw.len().min(NEEDLE_LEN_BYTES)].to_vec());
-        self.fields.insert(field.as_str().to_owned());
+        let what = field.as_str();
+        for (_, text) in texts(raw.as_bytes()) {
+            self.removed.extend(forms(&text).iter().map(|form| Removed::of_field(what, form)));
+        }
+        if raw.starts_with(['{', '[']) {
+            self.removed.push(Removed::of_field(what, &raw.as_bytes()[..raw.len().min(NEEDLE_LEN_BYTES)]));
+        }
+        self.fields.insert(what.to_owned());
         Some(mark)
     }
 
-    fn text(&mut self, text: &str) -> Option<String> {
+    fn text(&mut self, _path: &[Step], text: &str) -> Option<String> {
         self.replaced(text)
     }
 
-    fn number(&mut self, raw: &str) -> Option<String> {
+    fn number(&mut self, _path: &[Step], raw: &str) -> Option<String> {
         self.replaced(raw).map(|replaced| serde_json::Value::String(replaced).to_string())
     }
 }

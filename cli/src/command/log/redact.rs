@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use taffrail::redact::{FieldPath, PlaceAction, RedactPlan, Redacted, Redaction, Selector, pattern};
+use taffrail::redact::{FieldPath, PlaceAction, RedactPlan, Redacted, Redaction, Selector, Unfinished, pattern};
 use taffrail::storage::Storage;
 use taffrail::{Fold, Scope, Seq};
 
@@ -163,7 +163,8 @@ impl Redact {
             return Ok(());
         }
         if plan.is_empty() {
-            output.line(Line::new().tone(Tone::Good, "nothing to redact").plain(": nothing of it is in the store"))?;
+            output
+                .line(Line::new().tone(Tone::Good, "nothing to redact").plain(&format!(": {}", self.nothing(plan))))?;
             return not_looked_into(plan, output);
         }
         output.line(proposal.heading())?;
@@ -181,9 +182,15 @@ impl Redact {
             };
             let size = human::byte_size(place.len_bytes);
             output.line(format!("  {verb:<8} {}, {size}: {}", place.path, place.why).as_str())?;
+            for cause in &place.because {
+                output.line(format!("           because of {cause}").as_str())?;
+            }
         }
         more(plan.places.len(), "file", output)?;
         output.line("  tell     an OperatorAction event: who, why, and the digest of what each event was")?;
+        if let Some(unfinished) = &plan.unfinished {
+            output.line(format!("  finish   {}", left_by(unfinished)).as_str())?;
+        }
         not_looked_into(plan, output)?;
         let changed = human::count(plan.lost, "event");
         let warning = format!("this can not be undone: {changed} will say something else, and nothing is kept");
@@ -191,6 +198,18 @@ impl Redact {
         output.line("copies elsewhere are not reached: backups, exports, other machines, the file system's own")?;
         output.lines(proposal.footing(Exit::Clean))?;
         Ok(())
+    }
+
+    /// What is to be said where there is nothing to do: that a store holds nothing of a text can be said of a pattern alone,
+    /// and only where everything was looked into.
+    fn nothing(&self, plan: &RedactPlan) -> String {
+        let is_everything = self.event.is_empty() && self.field.is_empty() && self.run.is_none() && self.kind.is_none();
+        let searched = format!("all events and {} were searched", human::count(plan.files_searched, "other file"));
+        match (self.pattern.is_some() && is_everything, plan.stays.is_empty() && plan.not_searched.is_empty()) {
+            (true, true) => format!("nothing of it is in the store; {searched}"),
+            (true, false) => format!("what is left of it can not be taken out; {searched}"),
+            (false, _) => "no event that is named holds any of it".to_owned(),
+        }
     }
 
     fn tell(
@@ -219,6 +238,12 @@ impl Redact {
         if checkpoints > 0 {
             let runs = human::count(checkpoints, "run");
             output.line(format!("  states {runs} got new checkpoints; older ones are superseded").as_str())?;
+        }
+        if !done.left.is_empty() {
+            let seqs: Vec<String> = done.left.iter().take(NAMED).map(u64::to_string).collect();
+            let what = human::count(done.left.len() as u64, "event");
+            let hint = store.command(&format!("log redact --event {}", seqs.join(",")));
+            output.warning(&format!("a redaction that was stopped earlier has left {what}: repeat it, or: {hint}"));
         }
         for path in &done.by_hand {
             output.warning(&format!("{path} still holds it: that file is yours to change"));
@@ -249,11 +274,35 @@ fn not_looked_into(plan: &RedactPlan, output: &mut Output) -> Result<(), Failure
         output
             .warning(&format!("{count} of {name} are not JSON: name them with --event, or search them with --pattern"));
     }
-    if plan.has_short_texts {
-        output
-            .warning("values of fewer than 6 bytes are not looked for in other files, but for copies of whole events");
+    if plan.not_identifying > 0 {
+        let texts = human::count(plan.not_identifying, "text");
+        output.warning(&format!(
+            "{texts} of it (numbers, names, short ones) are not looked for in other files, but for copies of whole events: \
+             --pattern finds them"
+        ));
+    }
+    for stays in plan.stays.iter().take(NAMED) {
+        let place = match stays.events {
+            1 => format!("{} (seq {})", stays.place, stays.seq),
+            events => format!("{} (seq {} and {} more)", stays.place, stays.seq, human::thousands(events - 1)),
+        };
+        output.warning(&format!("{} stays in {place}: {}", stays.cause, stays.instead()));
+    }
+    more(plan.stays.len(), "place where it stays", output)?;
+    for file in plan.not_searched.iter().take(NAMED) {
+        output.warning(&format!("{file} could not be looked into: it is damaged"));
     }
     Ok(())
+}
+
+/// `a redaction (seq 41) that was stopped: 2 events and 3 files are left`
+pub(crate) fn left_by(unfinished: &Unfinished) -> String {
+    let Some(seq) = unfinished.event else {
+        return "a redaction was stopped before it changed anything".to_owned();
+    };
+    let events = human::count(unfinished.events.len() as u64, "event");
+    let files = human::count(unfinished.files.len() as u64, "file");
+    format!("a redaction (seq {seq}) is under way, or was stopped: {events} and {files} are left")
 }
 
 /// Gives the runs whose states have changed a new checkpoint each. Where the fold cannot read a run there was none either.

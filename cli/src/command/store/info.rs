@@ -3,9 +3,11 @@
 use clap::Args;
 use serde::Serialize;
 use taffrail::config::StoreConfig;
+use taffrail::redact::{Unfinished, unfinished};
 use taffrail::{ErrorKind, Opening, Owner, RecoveryPlan, StoreInfo, SyncPolicyTag, Verdict};
 
 use crate::command::Context;
+use crate::command::log::redact::left_by;
 use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
@@ -39,6 +41,9 @@ struct Report {
     /// The sync policy of whoever made the newest segment.
     written_with: Option<String>,
     findings: Vec<String>,
+    /// What a redaction that is under way, or was stopped, has left to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redaction: Option<Unfinished>,
     configuration: Vec<SettingReport>,
     warnings: Vec<String>,
 }
@@ -91,7 +96,9 @@ impl Info {
         let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
         let settings = Settings::load(flags, &store.disk)?;
         let exit = exit(&info.opening);
-        let report = report(&store, &info, &settings);
+        let mut report = report(&store, &info, &settings);
+        // Where the log can not be read, that is told already.
+        report.redaction = unfinished(&store.storage()).ok().flatten();
         if context.output.format().is_json() {
             context.output.json(&report)?;
         } else {
@@ -143,6 +150,7 @@ fn report(store: &Store, info: &StoreInfo, settings: &Settings) -> Report {
         owner: OwnerReport { state, process_id },
         written_with: header.map(|header| policy(header.sync_policy)),
         findings: plan.map(|plan| plan.findings.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        redaction: None,
         configuration: configuration
             .map(|(key, value, source)| SettingReport { key, value, source: source.to_string() })
             .collect(),
@@ -265,6 +273,15 @@ fn print(report: &Report, exit: Exit, store: &Store, output: &mut Output) -> Res
     ];
     for (name, value, tone) in rows {
         output.line(Line::new().plain(&format!("  {name:<10}")).tone(tone, &value))?;
+    }
+    if let Some(unfinished) = &report.redaction {
+        output.line(Line::new().tone(Tone::Warning, "  redaction ").plain(&left_by(unfinished)))?;
+        let seqs: Vec<String> = unfinished.events.iter().take(20).map(u64::to_string).collect();
+        let or = match seqs.is_empty() {
+            true => String::new(),
+            false => format!(", or {}", store.command(&format!("log redact --event {}", seqs.join(",")))),
+        };
+        output.line(format!("            the same `log redact` again finishes it{or}").as_str())?;
     }
     for finding in &report.findings {
         output.line(Line::new().tone(Tone::Warning, "  finding   ").plain(finding))?;

@@ -6,3 +6,4 @@ mod cuts;
 mod hostile;
 mod kit;
 mod round_trips;
+mod snapshots;

@@ -4,5 +4,6 @@ mod basics;
 mod crashes;
 mod histories;
 mod kit;
+mod redacted;
 mod stays;
 mod together;

@@ -2,7 +2,8 @@
 
 use super::super::record::{Note, TYPE};
 use crate::error::{Error, Result};
-use crate::{ErrorKind, Query, Reader, RunSummary};
+use crate::export::line::{Exported, Line};
+use crate::{ErrorKind, Kind, OperatorAction, Query, Reader, RunSummary, TypeEntry};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,6 +25,29 @@ pub(super) struct Origin {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Foreign {
     pub(super) line: serde_json::Value,
+}
+
+/// The payload of a record of another log's own that an import has kept; `None` for any other event.
+pub(crate) fn own_payload_of(entry: &TypeEntry, payload: &[u8]) -> Option<Vec<u8>> {
+    foreign(entry, payload)?.payload().ok()
+}
+
+/// An operator event of another log that an import has kept.
+pub(crate) fn operator_action_of(entry: &TypeEntry, payload: &[u8]) -> Option<OperatorAction> {
+    let line = foreign(entry, payload)?;
+    let is_one = line.own_kind().ok().flatten() == Some(Kind::OPERATOR_ACTION);
+    OperatorAction::decode(&line.payload().ok().filter(|_| is_one)?).ok()
+}
+
+fn foreign(entry: &TypeEntry, payload: &[u8]) -> Option<Exported> {
+    if entry.name != TYPE || entry.variant != Foreign::VARIANT {
+        return None;
+    }
+    let foreign: Foreign = serde_json::from_slice(payload).ok()?;
+    match serde_json::from_value(foreign.line).ok()? {
+        Line::Event(line) => Some(*line),
+        Line::Header(_) | Line::Type(_) | Line::End(_) => None,
+    }
 }
 
 impl Note for Origin {

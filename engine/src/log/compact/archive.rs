@@ -7,11 +7,11 @@
 use crate::error::{Error, Result};
 use crate::log::compact::rewrite::write;
 use crate::log::paths;
-use crate::log::quarantine::ensure_dir;
+use crate::log::quarantine::{digest_of, ensure_dir};
 use crate::log::segment::Segment;
 use crate::plan::plan_name;
 use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_full_at, write_all_at};
-use crate::{GapRange, GapReason, Gaps, SegmentHeader, SegmentNumber, Seq};
+use crate::{ErrorKind, GapRange, GapReason, Gaps, SegmentHeader, SegmentNumber, Seq};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -103,6 +103,51 @@ pub(crate) fn manifest(storage: &dyn Storage, directory: &str) -> Result<serde_j
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     let read = read_full_at(&*file, 0, &mut bytes).map_err(io_error)?;
     Ok(serde_json::from_slice(&bytes[..read]).unwrap_or_default())
+}
+
+/// Says in an archive that a segment of it may be another file than the one that was kept: this one, in which events were
+/// redacted. Before the file has its name, so that an undo finds either of them to be what was kept.
+pub(crate) fn admit(
+    storage: &dyn Storage,
+    directory: &str,
+    number: SegmentNumber,
+    file: &dyn StorageFile,
+) -> Result<()> {
+    let mut manifest = manifest(storage, directory)?;
+    let listed = manifest["segments"].as_array_mut().into_iter().flatten();
+    let Some(told) = listed.into_iter().find(|told| told["segment"] == number.get()) else { return Ok(()) };
+    let len_bytes = file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error).segment(number))?;
+    let digest = blake3::Hash::from(digest_of(file, 0..len_bytes)?).to_hex().to_string();
+    match told["redacted"].as_array_mut() {
+        Some(admitted) if admitted.iter().any(|known| *known == digest) => return Ok(()),
+        Some(admitted) => admitted.push(digest.into()),
+        None => told["redacted"] = vec![digest].into(),
+    }
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|error| {
+        Error::new(ErrorKind::Invalid, "T0190", format!("the manifest can not be written down: {error}"))
+    })?;
+    let (name, temporary) =
+        (format!("{directory}/{}", paths::MANIFEST), format!("{directory}/{}.tmp", paths::MANIFEST));
+    write_file(storage, &temporary, &text)?;
+    storage.rename(&temporary, &name).map_err(|error| Error::io(format_args!("cannot write {name}"), error))?;
+    sync_dir(storage, directory)
+}
+
+/// How often a segment had been rewritten when it was kept, as an archive's manifest says.
+pub(crate) fn generation_of(manifest: &serde_json::Value, number: SegmentNumber) -> Option<u32> {
+    let mut listed = manifest["segments"].as_array().into_iter().flatten();
+    let told = listed.find(|told| told["segment"] == number.get())?;
+    told["generation"].as_u64().and_then(|generation| u32::try_from(generation).ok())
+}
+
+/// Whether a digest, in hexadecimal, is one that an archive's manifest has of a segment: of the original, or of what a
+/// redaction has made of it.
+pub(crate) fn has_admitted(manifest: &serde_json::Value, number: SegmentNumber, digest: &str) -> bool {
+    let listed = manifest["segments"].as_array().into_iter().flatten();
+    let mut of_segment = listed.filter(|told| told["segment"] == number.get());
+    of_segment.any(|told| {
+        told["blake3"] == digest || told["redacted"].as_array().into_iter().flatten().any(|known| *known == digest)
+    })
 }
 
 const MOST_MANIFEST_LEN_BYTES: u64 = 64 << 20;

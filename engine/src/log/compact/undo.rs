@@ -7,12 +7,15 @@ use crate::log::archived::is_archive;
 use crate::log::compact::archive::{self, exists};
 use crate::log::compact::publish::Replacement;
 use crate::log::compact::work::{self, Work};
+use crate::log::inspector::Inspector;
+use crate::log::piece::Piece;
 use crate::log::quarantine::digest_of;
 use crate::log::repair::{Restored, UndoPlan};
 use crate::log::segment::Segment;
 use crate::plan::{Applied, Authority, other_plan};
-use crate::storage::{OpenMode, Storage};
+use crate::storage::{OpenMode, Rooted, Storage};
 use crate::{ErrorKind, Journal, Reader, SegmentNumber, Seq};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The originals of the segments that a compaction has replaced, by what its operator event tells.
@@ -20,7 +23,7 @@ use std::sync::Arc;
 /// # Errors
 /// `NotFound` (T0404) where an original is not there any more, `Rejected` (T0403) where it is not what was kept, or where
 /// the segment has been rewritten since; `Io`.
-pub(crate) fn restored(storage: &dyn Storage, detail: &serde_json::Value) -> Result<Vec<Restored>> {
+pub(crate) fn restored(storage: &Arc<dyn Storage>, detail: &serde_json::Value) -> Result<Vec<Restored>> {
     let kept_in = detail["kept_in"].as_str().unwrap_or_default();
     if kept_in.is_empty() {
         let message = "what that compaction took out was dropped: no originals were kept";
@@ -35,7 +38,7 @@ pub(crate) fn restored(storage: &dyn Storage, detail: &serde_json::Value) -> Res
         let (segments, generations) = (numbers("segments"), numbers("generations"));
         let segments: Vec<SegmentNumber> = segments.into_iter().filter_map(SegmentNumber::new).collect();
         let Some((segment, generation)) = segments.last().copied().zip(generations.last().copied()) else { continue };
-        let present = match Segment::open(storage, segment, OpenMode::Read) {
+        let present = match Segment::open(&**storage, segment, OpenMode::Read) {
             // Another compaction has put it together with others.
             Err(error) if error.is_absence() => return Err(rewritten(segment)),
             present => present?,
@@ -46,15 +49,21 @@ pub(crate) fn restored(storage: &dyn Storage, detail: &serde_json::Value) -> Res
             // An interruption came before this one was replaced, or it is back already.
             continue;
         }
-        let highest = generations.iter().max().copied().unwrap_or(generation);
-        let is_its_own = present.header.generation == highest + 1
-            && stands_for_all
-            && present.gaps()?.ranges().iter().any(|gap| gap.kept_in == kept_in);
-        if !is_its_own || !is_archive(kept_in) {
+        let is_its_own =
+            is_archive(kept_in) && stands_for_all && present.gaps()?.ranges().iter().any(|gap| gap.kept_in == kept_in);
+        if !is_its_own && is_archive(kept_in) && is_back(&**storage, kept_in, &present)? {
+            continue;
+        }
+        if !is_its_own {
             return Err(rewritten(segment));
         }
-        for number in segments {
-            restored.push(original(storage, kept_in, number, (number == segment).then_some(&present))?);
+        for number in &segments {
+            let standing = (*number == segment).then_some(&present);
+            restored.push(original(&**storage, kept_in, *number, standing)?);
+        }
+        let highest = generations.iter().max().copied().unwrap_or(generation);
+        if present.header.generation != highest + 1 {
+            check_rewritten_since(storage, kept_in, &segments, &present)?;
         }
     }
     Ok(restored)
@@ -63,6 +72,57 @@ pub(crate) fn restored(storage: &dyn Storage, detail: &serde_json::Value) -> Res
 fn rewritten(segment: SegmentNumber) -> Error {
     let message = format!("segment {segment} has been rewritten since: undo what did that first");
     Error::new(ErrorKind::Rejected, "T0403", message).segment(segment)
+}
+
+/// Whether what is in place is what the archive kept, or what a redaction has made of that.
+fn is_back(storage: &dyn Storage, kept_in: &str, present: &Segment) -> Result<bool> {
+    let len = present.file.len_bytes().map_err(|error| Error::io("cannot measure a segment", error))?;
+    let digest = blake3::Hash::from(digest_of(&*present.file, 0..len)?).to_hex();
+    Ok(archive::has_admitted(&archive::manifest(storage, kept_in)?, present.header.number, &digest))
+}
+
+/// What has rewritten a file since may have been a redaction: the archive's own were redacted with it, and to put those back
+/// brings nothing to light. It may not have been anything that took events away or put more segments into the file, nor a
+/// redaction that the archive was spared from. `segments` are those that `present` stands for.
+fn check_rewritten_since(
+    storage: &Arc<dyn Storage>,
+    kept_in: &str,
+    segments: &[SegmentNumber],
+    present: &Segment,
+) -> Result<()> {
+    let segment = present.header.number;
+    let archived = Rooted::new(Arc::clone(storage), kept_in);
+    let (mut known, mut redacted) = (Vec::new(), BTreeSet::new());
+    let mut covers_from = segment;
+    for number in segments {
+        let original = Segment::open(&archived, *number, OpenMode::Read)?;
+        covers_from = covers_from.min(original.header.covers_from);
+        known.extend_from_slice(original.gaps()?.ranges());
+        redacted.append(&mut redacted_in(&original)?);
+    }
+    let is_known = |gap: &crate::GapRange| gap.kept_in == kept_in || known.contains(gap);
+    if present.header.covers_from != covers_from || !present.gaps()?.ranges().iter().all(is_known) {
+        return Err(rewritten(segment));
+    }
+    if !redacted.is_superset(&redacted_in(present)?) {
+        let message = format!("events of segment {segment} are redacted, and those in {kept_in} are not");
+        return Err(Error::new(ErrorKind::Rejected, "T0403", message).segment(segment));
+    }
+    Ok(())
+}
+
+/// The seqs of a segment's redacted events.
+fn redacted_in(segment: &Segment) -> Result<BTreeSet<Seq>> {
+    let mut redacted = BTreeSet::new();
+    Inspector::lone(Arc::clone(&segment.file))?.walk(&mut |piece| {
+        if let Piece::Frame(frame) = piece
+            && frame.header.redacted
+        {
+            redacted.insert(frame.header.seq);
+        }
+        Ok(())
+    })?;
+    Ok(redacted)
 }
 
 /// What was kept of a segment. `present` is the file that stands for it, and for those before it, now.
@@ -83,9 +143,7 @@ fn original(
     let len_bytes = file.len_bytes().map_err(io_error)?;
     let digest = hexadecimal(digest_of(&*file, 0..len_bytes)?);
     let manifest = archive::manifest(storage, kept_in)?;
-    let told = manifest["segments"].as_array().into_iter().flatten();
-    let told = told.into_iter().find(|told| told["segment"] == segment.get()).map(|told| &told["blake3"]);
-    if told.and_then(serde_json::Value::as_str) != Some(&digest) {
+    if !archive::has_admitted(&manifest, segment, &digest) {
         let message = format!("{from} is not what was kept: its BLAKE3 is {digest}");
         return Err(Error::new(ErrorKind::Rejected, "T0403", message).segment(segment));
     }

@@ -8,9 +8,13 @@ use crate::log::repair::plan::{RepairAction, RepairPlan, SegmentRepair, neighbou
 use crate::log::repair::rename::rename;
 use crate::log::repair::rewrite::{Content, rewrite};
 use crate::log::repair::survey::Survey;
+use crate::log::repair::untold;
 use crate::plan::{Applied, Authority, other_plan, parse_digest};
 use crate::storage::{OpenMode, Storage, write_all_at};
-use crate::{ErrorKind, GapRange, GapReason, Gaps, Journal, LogId, SegmentHeader, SegmentNumber, Seq};
+use crate::{
+    ErrorKind, GapRange, GapReason, Gaps, Journal, LogId, OperatorAction, Query, SegmentHeader, SegmentNumber, Seq,
+};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -19,7 +23,8 @@ const COMMAND: &str = "taffrail log repair";
 
 impl RepairPlan {
     /// Carries the plan out: the originals go to quarantine first, each segment is replaced by one rename, and an operator
-    /// event tells of it. Safe to be interrupted anywhere: plan again and go on.
+    /// event tells of it. Safe to be interrupted anywhere: whoever opens the store for writing next tells of what was replaced
+    /// by then; plan again and go on.
     ///
     /// # Errors
     /// `Rejected` where the store is no longer what was planned for, or the authority does not cover the loss: nothing was
@@ -38,6 +43,9 @@ impl RepairPlan {
         let directory = format!("{}/{}", paths::QUARANTINE, self.name());
         if !self.is_empty() {
             self.keep_originals(&**storage, &directory)?;
+            if self.replaces() {
+                untold::begin(&**storage, &directory, authority)?;
+            }
             rename(&**storage, &self.segments)?;
             let is_written = |action| matches!(action, RepairAction::Rewrite | RepairAction::Replace);
             for repair in self.segments.iter().filter(|repair| is_written(repair.action)) {
@@ -126,13 +134,44 @@ impl RepairPlan {
         rewrite(storage, old.as_ref(), &content)
     }
 
-    /// Opens the store, which recovers its tail, and appends the operator event.
+    /// Whether it puts other files in the places of segments.
+    fn replaces(&self) -> bool {
+        self.segments.iter().any(|repair| repair.action != RepairAction::Cut)
+    }
+
+    /// Opens the store, which recovers its tail and tells of segments that were replaced; otherwise appends the operator event.
+    /// Gives the seq of that.
     fn tell(&self, storage: &Arc<dyn Storage>, authority: &Authority, directory: &str) -> Result<u64> {
         let journal = Journal::options().lock_timeout_ms(authority.lock_timeout_ms).open_on(Arc::clone(storage))?;
+        if self.replaces()
+            && let Some(told) = self.told(&journal)?
+        {
+            journal.close()?;
+            return Ok(told);
+        }
         let detail = serde_json::json!({
             "mode": self.mode, "kept_in": directory, "lost": self.lost, "segments": self.segments,
         });
-        authority.tell(journal, "repair", &self.id, &detail)
+        authority.tell(journal, untold::VERB, &self.id, &detail)
+    }
+}
+
+impl RepairPlan {
+    /// The seq of the newest operator event that tells of this plan, but for those of which an undo has followed.
+    fn told(&self, journal: &Journal) -> Result<Option<u64>> {
+        let query = Query::all().event_type("OperatorAction").reverse();
+        let mut undone = BTreeSet::new();
+        let mut told = None;
+        journal.reader()?.events(query)?.for_each(|record| {
+            let Ok(action) = OperatorAction::decode(&record.payload) else { return Ok(true) };
+            let is_this = action.verb == untold::VERB
+                && Some(action.plan) == parse_digest(&self.id)
+                && !undone.contains(&record.seq.get());
+            undone.extend(untold::undone_by(&action));
+            told = is_this.then(|| record.seq.get());
+            Ok(!is_this)
+        })?;
+        Ok(told)
     }
 }
 

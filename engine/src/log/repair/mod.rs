@@ -11,7 +11,9 @@ mod reseal;
 mod rewrite;
 mod survey;
 mod undo;
+mod untold;
 
 pub use plan::{Removed, RepairAction, RepairMode, RepairPlan, SegmentRepair};
 pub(crate) use redact::redact_segment;
 pub use undo::{MissingAgain, Restored, UndoPlan};
+pub(crate) use untold::{UntoldRepair, untold};

@@ -28,11 +28,14 @@ pub(super) struct Content<'a> {
 /// Writes a sealed segment under a temporary name, syncs it, and puts it in the place of the old one, durably. Kept frames
 /// keep every byte but those of the header CRC, which is bound to the place.
 pub(super) fn rewrite(storage: &dyn Storage, old: Option<&Segment>, content: &Content<'_>) -> Result<()> {
-    rewrite_changed(storage, old, content, &mut |_, _| None)
+    rewrite_changed(storage, old, content, &mut |_, _| None, &mut |_| Ok(()))
 }
 
 /// What takes the place of a frame's payload, by its header and the payload; `None` to keep it.
 pub(super) type Change<'a> = &'a mut dyn FnMut(&Header, &[u8]) -> Option<Vec<u8>>;
+
+/// What has to be done with the new file when it is whole and durable, before it has its name.
+pub(crate) type Admit<'a> = &'a mut dyn FnMut(&dyn StorageFile) -> Result<()>;
 
 /// The same, with other payloads in the place of some: their frames say so, and keep the rest of their headers.
 pub(super) fn rewrite_changed(
@@ -40,6 +43,7 @@ pub(super) fn rewrite_changed(
     old: Option<&Segment>,
     content: &Content<'_>,
     change: Change<'_>,
+    admit: Admit<'_>,
 ) -> Result<()> {
     let number = content.header.number;
     let temporary = paths::segment_temporary(number);
@@ -49,14 +53,15 @@ pub(super) fn rewrite_changed(
         _ => {}
     }
     let file = storage.open(&temporary, OpenMode::CreateNew).map_err(io_error)?;
-    let result = write(&*file, old, content, change);
+    let written = write(&*file, old, content, change).and_then(|()| file.sync_all().map_err(io_error));
+    let result = written.and_then(|()| admit(&*file));
     if let Err(error) = result {
         // What is left of it is removed by the next recovery.
         let _left_for_later = storage.remove(&temporary);
         return Err(error);
     }
-    file.sync_all()
-        .and_then(|()| storage.rename(&temporary, &paths::segment(number)))
+    storage
+        .rename(&temporary, &paths::segment(number))
         .and_then(|()| storage.sync_dir(paths::SEGMENTS))
         .map_err(io_error)
 }

@@ -93,7 +93,7 @@ impl UndoPlan {
         let (seq, action) = find(&**storage, event)?;
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
         let kept_in = detail["kept_in"].as_str().unwrap_or_default().to_owned();
-        let mut segments = if action.verb == COMPACT { undo::restored(&**storage, &detail)? } else { Vec::new() };
+        let mut segments = if action.verb == COMPACT { undo::restored(storage, &detail)? } else { Vec::new() };
         let mut missing = Vec::new();
         for repair in detail["segments"].as_array().into_iter().flatten() {
             let number = repair["segment"].as_u64().and_then(|number| u32::try_from(number).ok());

@@ -5,9 +5,11 @@ use super::crash_workload::{Case, Random, World};
 use super::damage_kit::lost;
 use crate::lab_result::tell;
 use crate::plan::Authority;
-use crate::repair::{RepairMode, RepairPlan};
+use crate::repair::{RepairMode, RepairPlan, UndoPlan};
 use crate::storage::{Fault, SimDisk, Storage};
-use crate::{Depth, Journal, Kind, Query, Reader, SeqRange, SyncPolicy, VerifyOptions, VerifyReport, verify};
+use crate::{
+    Depth, Journal, Kind, OperatorAction, Query, Reader, SeqRange, SyncPolicy, VerifyOptions, VerifyReport, verify,
+};
 use std::sync::Arc;
 
 /// Damaged stores if nobody says otherwise.
@@ -94,14 +96,33 @@ impl Patient {
         // The operator's event may have been torn: then the next opening tells that it cut it.
         let told = [Kind::OPERATOR_ACTION, Kind::RECOVERED];
         assert!(added.iter().all(|(seq, kind, _)| *seq > self.last && told.contains(kind)), "{what}: {added:?}");
-        // Whoever finds the repair done, and only the event that tells of it missing, has nothing left to do or to tell.
-        let is_told = added.iter().any(|(_, kind, _)| *kind == Kind::OPERATOR_ACTION);
-        assert!(is_told || plan.is_empty(), "{what}: {added:?}");
         let kept = disk.files().iter().any(|(name, bytes)| name.starts_with("quarantine/") && *bytes == self.original);
         assert!(kept, "{what}: the original of {} is not kept", self.segment);
         let journal =
             Journal::options().open_on(Arc::clone(&storage)).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(journal.durable() >= self.last, "{what}");
+        self.is_told_once(&storage, what);
+        drop(journal);
+        Journal::options().open_on(Arc::clone(&storage)).unwrap().close().unwrap();
+        self.is_told_once(&storage, what);
+    }
+
+    /// A repair that was stopped between its last rename and the event that tells of it was told by nobody, ever: the next plan
+    /// was empty, and the log had an absence that no event explained. The next opening tells of it now, with the reason that
+    /// was given, and of what was replaced; and it tells once.
+    fn is_told_once(&self, storage: &Arc<dyn Storage>, what: &str) {
+        let now = events_of(storage);
+        let told = now.iter().filter(|(_, kind, _)| *kind == Kind::OPERATOR_ACTION);
+        let told: Vec<OperatorAction> = told.map(|(.., body)| OperatorAction::decode(body).unwrap()).collect();
+        assert_eq!(told.len(), 1, "{what}: {told:?}");
+        assert_eq!((told[0].verb.as_str(), told[0].reason.as_str()), ("repair", "a test"), "{what}");
+        let detail: serde_json::Value = serde_json::from_str(&told[0].detail).unwrap();
+        assert_eq!(
+            (detail["lost"].as_u64(), detail["segments"].as_array().map(Vec::len)),
+            (Some(1), Some(1)),
+            "{what}"
+        );
+        assert!(UndoPlan::make(storage, None).is_ok_and(|undo| undo.segments.len() == 1), "{what}: it can be undone");
     }
 }
 
