@@ -77,8 +77,8 @@ fn the_value_of_a_named_field_is_looked_for_and_no_other_text_of_its_event() {
 fn a_blob_that_was_redacted_is_told_as_such_wherever_its_event_goes() {
     let storage = memory();
     let content = format!("the output has {SECRET} in it");
-    let kept = blobs(&storage, std::slice::from_ref(&content))[0];
     let journal = super::kit::options().open_on(Arc::clone(&storage)).unwrap();
+    let kept = blobs(&storage, std::slice::from_ref(&content))[0];
     let mut batch = Batch::new();
     let run = Some(batch.run_or_create("run", Expect::Any));
     let files = Arc::new(TypeEntry { variant: "Files".into(), hint: true, ..TypeEntry::json("taffrail.import") });
@@ -127,8 +127,8 @@ fn a_blob_that_was_redacted_is_told_as_such_wherever_its_event_goes() {
 #[test]
 fn a_blob_goes_with_the_last_event_that_names_it() {
     let storage = memory();
-    let kept = blobs(&storage, &["of one event".to_owned(), "of two events".to_owned()]);
     let journal = super::kit::options().open_on(Arc::clone(&storage)).unwrap();
+    let kept = blobs(&storage, &["of one event".to_owned(), "of two events".to_owned()]);
     let files = Arc::new(TypeEntry { variant: "Files".into(), hint: true, ..TypeEntry::json("taffrail.import") });
     let note = |digests: &[Digest]| {
         let file =
