@@ -1,6 +1,6 @@
 //! The snapshot files of a storage.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fold::snapshot::{MAX_FILE_LEN_BYTES, SnapshotHead, decode};
 use crate::fold::snapshots::{SPOILED, Snapshot, SnapshotFinding, SnapshotList};
 use crate::log::paths::SNAPSHOTS;
@@ -64,7 +64,11 @@ pub(super) fn read(storage: &dyn Storage, file: &str) -> Result<std::result::Res
         Err(error) if error.kind() == std::io::ErrorKind::NotFound || WrongKind::of(&error).is_some() => {
             return Ok(Err(error.to_string()));
         }
-        Err(error) => return Err(Error::io(format_args!("cannot read {file}"), error)),
+        Err(error) => {
+            // A bundle's member that is not what was exported is a bad snapshot; anything else is a bad disk.
+            let error = Error::io(format_args!("cannot read {file}"), error);
+            return if error.kind() == ErrorKind::Damaged { Ok(Err(error.to_string())) } else { Err(error) };
+        }
     };
     Ok(decode(&bytes).map(|(head, state)| (head, bytes.len() - state.len())).map(|(head, state_start)| {
         bytes.drain(..state_start);
