@@ -22,8 +22,10 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// Bytes read at a time.
-    pub(crate) const WINDOW_LEN_BYTES: usize = 1 << 20;
+    /// Bytes read at a time: few enough to be in the processor's cache still when their frames are looked at.
+    pub(crate) const WINDOW_LEN_BYTES: usize = 128 << 10;
+    /// How far ahead of that the disk is told to read.
+    const AHEAD_LEN_BYTES: u64 = 1 << 20;
 
     /// Starts at an offset of a segment where the frame of this seq is due.
     pub(crate) fn new(segment: &Segment, offset: u64, expected: Option<Seq>) -> Cursor {
@@ -75,7 +77,7 @@ impl Cursor {
 
     /// Passes the next frame where it is in the window and nothing about it is out of the ordinary, as
     /// [`Scanner::step_plain`] does. Gives its header, its offset and its header's CRC.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step_plain(&mut self) -> Option<(Header, u64, u32)> {
         let offset = self.scanner.offset();
         let start = usize::try_from(offset.checked_sub(self.window_at)?).ok()?;
@@ -180,9 +182,10 @@ impl Cursor {
         self.filled -= start;
         self.window_at = offset;
         self.fill(self.filled, wanted)?;
-        if !self.reached_end {
+        let end = self.window_at + self.filled as u64;
+        if !self.reached_end && end / Self::AHEAD_LEN_BYTES != offset / Self::AHEAD_LEN_BYTES {
             // Somebody reads on in order: the disk gets the next piece while this one is looked at.
-            self.file.will_read(self.window_at + self.filled as u64, Self::WINDOW_LEN_BYTES as u64);
+            self.file.will_read(end, Self::AHEAD_LEN_BYTES);
         }
         Ok(0)
     }

@@ -106,7 +106,10 @@ impl<'a> Events<'a> {
     /// The highest seq known to be durable so far; 0 for none.
     #[must_use]
     pub fn durable(&self) -> u64 {
-        self.durable
+        match &self.order {
+            Order::Forward(Forward { current: Some(open), .. }) => self.durable.max(open.durable),
+            _ => self.durable,
+        }
     }
 
     /// The next event; `None` at the end of the log or of the query.
@@ -114,7 +117,22 @@ impl<'a> Events<'a> {
     /// # Errors
     /// `Damaged` where acknowledged events can not be read, with segment, byte offset and seq; `Io`.
     #[allow(clippy::should_implement_trait, reason = "lends its item, which Iterator can not")]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+        let is_found = match &mut self.order {
+            Order::Forward(Forward { current: Some(open), .. }) => open.pass_plain(),
+            _ => false,
+        };
+        if is_found {
+            return match &self.order {
+                Order::Forward(forward) => Ok(forward.record()),
+                Order::Backward(_) => Ok(None),
+            };
+        }
+        self.next_slowly()
+    }
+
+    fn next_slowly(&mut self) -> Result<Option<Record<'_>>> {
         match &mut self.order {
             Order::Forward(forward) => match forward.find(self.reader, &self.query, &mut self.durable)? {
                 true => Ok(forward.record()),

@@ -57,6 +57,8 @@ pub(crate) struct OpenSegment {
     runs: Option<Arc<BTreeMap<Seq, Seq>>>,
     /// Events before this one were read elsewhere.
     read_before: Option<Seq>,
+    /// Up to this seq, every event that comes next without ado is wanted and may be shown: [`OpenSegment::pass_plain`].
+    plain_until: u64,
 }
 
 impl OpenSegment {
@@ -79,6 +81,7 @@ impl OpenSegment {
             ended: false,
             runs: None,
             read_before: None,
+            plain_until: 0,
             segment,
         };
         if let Some(footer) = footer {
@@ -171,6 +174,7 @@ impl OpenSegment {
     /// # Errors
     /// `Damaged` where acknowledged events can not be read; `Io`.
     pub(crate) fn find(&mut self, query: &Query, durable: u64, is_newest: bool) -> Result<Found> {
+        self.plain_until = self.plain_until(query, durable, is_newest);
         loop {
             if self.sealed {
                 return Ok(Found::Sealed);
@@ -198,6 +202,34 @@ impl OpenSegment {
                 }
             }
         }
+    }
+
+    fn plain_until(&self, query: &Query, durable: u64, is_newest: bool) -> u64 {
+        let is_filtered = query.times_ns.is_some() || query.runs.is_some() || query.types.is_some();
+        let is_before = |from: &Option<Seq>| from.is_some_and(|from| self.expected() < from);
+        if self.sealed || self.ended || is_filtered || is_before(&query.from) || is_before(&self.read_before) {
+            return 0;
+        }
+        let shown = if is_newest { durable.max(self.durable) } else { u64::MAX };
+        query.until.map_or(shown, |until| shown.min(until.get() - 1))
+    }
+
+    /// Goes to the next event where the last call of [`OpenSegment::find`] has shown that it is wanted, nothing about it is out
+    /// of the ordinary, and all of it is in the window: with as few questions as can be, since that is nearly every event that
+    /// is read. `false` anywhere else; nothing has been passed then.
+    #[inline]
+    pub(crate) fn pass_plain(&mut self) -> bool {
+        if self.cursor.scanner.expected().is_none_or(|expected| expected.get() > self.plain_until) {
+            return false;
+        }
+        let Some((header, offset, header_crc)) = self.cursor.step_plain() else { return false };
+        self.durable = self.durable.max(header.durable());
+        self.time_max_ns = self.time_max_ns.max(header.time_ns);
+        self.last = Some(Seen { header, offset, header_crc });
+        if header.mask != 0 {
+            self.unmask();
+        }
+        true
     }
 
     /// Goes to the next wanted event, as long as nothing on the way is out of the ordinary and all of it is in the window.
@@ -316,7 +348,6 @@ impl OpenSegment {
 
     /// Takes the mask off the payload of the event that was found last, if it has one. Payloads that end with a zero do, and
     /// with bincode that is what a last field of nothing is: so this allocates nothing.
-    #[inline]
     fn unmask(&mut self) {
         let Some(seen) = self.last.as_ref().filter(|seen| seen.header.mask != 0) else { return };
         let mut unmasked = std::mem::take(&mut self.unmasked);

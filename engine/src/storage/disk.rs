@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::{Entry, EntryKind, Host, OpenMode, Storage, StorageFile, WrongKind, check_name};
 
+mod background_sync;
 mod file;
 
 use file::DiskFile;

@@ -241,7 +241,8 @@ pub trait StorageFile: Debug + Send + Sync {
     /// Says that a range will be read soon. Advice only.
     fn will_read(&self, offset: u64, len_bytes: u64);
 
-    /// Starts writing a range to the medium without waiting for it. Advice only; says nothing about durability.
+    /// Starts writing a range to the medium without waiting for it. Says nothing about durability, but what fails on the way is
+    /// an error of the next sync.
     fn start_writeback(&self, offset: u64, len_bytes: u64);
 
     /// Sets space aside from the present end of the file, at `from`, up to `until`: what is there reads as zeros, and writing

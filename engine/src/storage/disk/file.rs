@@ -4,7 +4,9 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::background_sync::BackgroundSync;
 use crate::storage::StorageFile;
+use std::sync::Arc;
 
 /// The largest page any kernel of today uses, and a multiple of every smaller one.
 #[cfg(target_os = "linux")]
@@ -13,19 +15,20 @@ const PAGE_BYTES_MAX: u64 = 65_536;
 /// A regular file of a real file system. Dropping it closes it and frees its lock.
 #[derive(Debug)]
 pub(super) struct DiskFile {
-    file: File,
+    file: Arc<File>,
+    background: BackgroundSync,
 }
 
 impl DiskFile {
     /// Takes an open regular file.
     pub(super) fn new(file: File) -> DiskFile {
-        DiskFile { file }
+        DiskFile { file: Arc::new(file), background: BackgroundSync::default() }
     }
 
     /// Advice about a range; a length of 0 means to the end.
     #[cfg(target_os = "linux")]
     fn advise(&self, offset: u64, len_bytes: u64, advice: rustix::fs::Advice) -> io::Result<()> {
-        Ok(rustix::fs::fadvise(&self.file, offset, std::num::NonZeroU64::new(len_bytes), advice)?)
+        Ok(rustix::fs::fadvise(&*self.file, offset, std::num::NonZeroU64::new(len_bytes), advice)?)
     }
 }
 
@@ -48,10 +51,12 @@ impl StorageFile for DiskFile {
 
     // The standard library asks macOS for F_FULLFSYNC here, which plain fsync would not.
     fn sync_data(&self) -> io::Result<()> {
+        self.background.finish()?;
         self.file.sync_data()
     }
 
     fn sync_all(&self) -> io::Result<()> {
+        self.background.finish()?;
         self.file.sync_all()
     }
 
@@ -81,10 +86,13 @@ impl StorageFile for DiskFile {
     }
 
     fn start_writeback(&self, offset: u64, len_bytes: u64) {
-        // DONTNEED begins writing the dirty pages of a range without waiting, then drops those that are clean: the
-        // nearest thing to sync_file_range that needs no unsafe call.
-        #[cfg(target_os = "linux")]
-        let _advice_may_fail = self.advise(offset, len_bytes, rustix::fs::Advice::DontNeed);
+        // A sync, and not advice: the kernel keeps back what it writes on its own account in favour of what somebody waits
+        // for, so advice leaves most of the work to the sync at the end.
+        let file = Arc::clone(&self.file);
+        if !self.background.begin(move || file.sync_data()) {
+            #[cfg(target_os = "linux")]
+            let _advice_may_fail = self.advise(offset, len_bytes, rustix::fs::Advice::DontNeed);
+        }
         #[cfg(not(target_os = "linux"))]
         let _no_such_advice = (offset, len_bytes);
     }
@@ -94,7 +102,7 @@ impl StorageFile for DiskFile {
         use rustix::io::Errno;
         let len = until.saturating_sub(from);
         let flags = rustix::fs::FallocateFlags::empty();
-        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&self.file, flags, from, len)) {
+        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&*self.file, flags, from, len)) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => crate::storage::write_zeros(self, from, until),
             other => Ok(other?),
         }
