@@ -13,7 +13,7 @@ use crate::line::{Line, Tone};
 use crate::locate::StoreKind;
 use crate::output::{Format, Output};
 use crate::problem::Failure;
-use crate::progress::Progress;
+use crate::progress::Bars;
 use crate::store::Store;
 
 /// Arguments of `taffrail log verify`.
@@ -64,17 +64,13 @@ impl Verify {
         context.output.require("log verify", &Format::TEXT)?;
         let store = Store::locate(context)?;
         let options = VerifyOptions { depth: self.depth.into() };
-        let mut bar: Option<Progress> = None;
-        let output = &*context.output;
-        let mut progress = |done: u64, total: u64| {
-            let bar = bar.get_or_insert_with(|| output.progress("verifying", total));
-            bar.advance(done.saturating_sub(bar.done()));
-        };
+        let mut bars = Bars::new(context.output);
+        let mut progress = |done: u64, total: u64| _ = bars.show("verifying", done, total);
         let report = match store.location.kind {
             StoreKind::Directory | StoreKind::Bundle => verify(&*store.storage(), &options, &mut progress),
             StoreKind::Segment => verify_lone(store.segment_file()?, &options, &mut progress),
         };
-        drop(bar);
+        drop(bars);
         let report = report.map_err(|error| store.problem(&error))?;
         let exit = exit(report.severity);
         match context.output.format() {
