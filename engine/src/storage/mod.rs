@@ -24,6 +24,8 @@ use std::time::Duration;
 mod clock;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod counted;
 #[cfg(unix)]
 mod disk;
 mod memory;
