@@ -216,6 +216,12 @@ impl Store {
         self.naming_store(&format!("taffrail {words}"))
     }
 
+    /// The command that moves a file of the store out of it.
+    #[must_use]
+    pub fn move_away(&self, file: &str) -> String {
+        translate::move_away(&self.location.path, file)
+    }
+
     /// The same of a whole command.
     #[must_use]
     pub fn naming_store(&self, hint: &str) -> String {

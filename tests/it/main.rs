@@ -19,6 +19,7 @@ mod drills;
 mod dumping;
 mod findings;
 mod going_back;
+mod hints;
 mod imports;
 mod imports_fold;
 mod interrupts;
