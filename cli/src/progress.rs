@@ -1,8 +1,10 @@
 //! Progress of long work, on a terminal's standard error only.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use taffrail::storage::{Storage, Watched};
 
 use crate::interrupt;
 use crate::output::Output;
@@ -40,6 +42,13 @@ impl Progress {
     pub fn is_shown(&self) -> bool {
         !self.bar.is_hidden()
     }
+
+    /// The same storage: whatever is read from it or written to it counts as work done, in bytes.
+    #[must_use]
+    pub fn watch(&self, storage: Arc<dyn Storage>) -> Arc<dyn Storage> {
+        let bar = self.bar.clone();
+        Arc::new(Watched::new(storage, move |_, len_bytes| bar.inc(len_bytes)))
+    }
 }
 
 /// Bars one after the other, for work that has parts.
@@ -58,7 +67,8 @@ impl<'output> Bars<'output> {
 
     /// Shows how far a part is. Breaks where somebody has asked for the end.
     pub fn show(&mut self, what: &'static str, done: u64, total: u64) -> ControlFlow<()> {
-        if self.bar.as_ref().is_none_or(|(shown, _)| *shown != what) {
+        // The same part may come again, of another log.
+        if self.bar.as_ref().is_none_or(|(shown, bar)| *shown != what || done < bar.done()) {
             // The bar before is cleared first.
             self.bar = None;
             self.bar = Some((what, self.output.progress(what, total)));

@@ -240,12 +240,13 @@ pub fn redactor(store: &Disk) -> Result<Redactor, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::ffi::OsString;
     use std::time::Duration;
 
-    use taffrail::config::{Source, StoreConfig, SyncPolicy};
+    use taffrail::config::{RedactionConfig, Source, StoreConfig, SyncPolicy};
 
-    use super::{Settings, from_environment};
+    use super::{LOCK_TIMEOUT_VARIABLE, SEGMENT_SIZE_VARIABLE, SYNC_VARIABLE, Settings, from_environment};
     use crate::problem::Failure;
 
     fn timeout(seconds: u64) -> StoreConfig {
@@ -266,6 +267,41 @@ mod tests {
             let settings = Settings::layered(flags, environment, of_store, of_user);
             assert_eq!(settings.rows()[2], ("lock_timeout", format!("{seconds}s"), source));
             assert_eq!(settings.sync.source, Source::Default);
+        }
+    }
+
+    /// `docs/config.md` tells every key, with its default and its variable; and its example holds.
+    #[test]
+    fn the_page_of_settings_tells_what_there_is() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config.md");
+        let page = std::fs::read_to_string(path).expect("the page");
+        let cells = |line: &str| -> Vec<String> {
+            line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
+        };
+        let rows: Vec<Vec<String>> = page.lines().filter(|line| line.starts_with("| `")).map(cells).collect();
+        let told: BTreeSet<String> = rows.iter().map(|row| row[1].clone()).collect();
+        assert_eq!(told, taffrail::config::keys().collect::<BTreeSet<String>>());
+        assert_eq!(told.len(), rows.len(), "each once");
+
+        let none = StoreConfig::default;
+        let defaults = Settings::layered(none(), none(), none(), none());
+        let variables = [SYNC_VARIABLE, SEGMENT_SIZE_VARIABLE, LOCK_TIMEOUT_VARIABLE];
+        for ((key, value, _), variable) in defaults.rows().into_iter().zip(variables) {
+            let row = rows.iter().find(|row| row[1] == key).expect(key);
+            assert_eq!((row[2].as_str(), row[3].as_str()), (value.as_str(), variable), "{key}");
+        }
+        assert_eq!((defaults.retention.value, defaults.redaction.value), (None, RedactionConfig::default()));
+
+        let (_, example) = page.split_once("```toml\n").expect("an example");
+        let (example, _) = example.split_once("```").expect("its end");
+        let config = StoreConfig::parse(example.as_bytes()).expect("it holds");
+        assert_eq!(config.sync, Some(defaults.sync.value));
+        assert_eq!(config.segment_size_bytes, Some(defaults.segment_size_bytes.value));
+        assert_eq!(config.lock_timeout, Some(defaults.lock_timeout.value));
+        let text = config.to_toml();
+        for key in told {
+            let name = key.rsplit('.').next().unwrap_or(&key);
+            assert!(example.contains(&format!("{name} = ")) && text.contains(name), "the example has no {key}");
         }
     }
 

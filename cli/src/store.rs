@@ -7,7 +7,7 @@ use taffrail::bundle::Bundle;
 use taffrail::config::StoreConfig;
 use taffrail::nearest::nearest;
 use taffrail::storage::{Disk, OpenMode, Storage, StorageFile, WrongKind};
-use taffrail::{Error, Journal, Options, Reader};
+use taffrail::{Error, Journal, Listing, Options, Reader};
 
 use crate::codes;
 use crate::command::Context;
@@ -92,6 +92,12 @@ impl Store {
             Some(bundle) => Arc::clone(bundle) as Arc<dyn Storage>,
             None => Arc::clone(&self.disk) as Arc<dyn Storage>,
         }
+    }
+
+    /// Bytes of the log, for a bar: none where it can not be listed, which the command itself tells of.
+    #[must_use]
+    pub fn log_len_bytes(&self) -> u64 {
+        Listing::read(&*self.storage()).map_or(0, |listing| listing.segments.iter().map(|(_, len)| len).sum())
     }
 
     /// The store of a command that reads a whole one, be it a directory or a bundle.
@@ -208,6 +214,12 @@ impl Store {
     #[must_use]
     pub fn command(&self, words: &str) -> String {
         self.naming_store(&format!("taffrail {words}"))
+    }
+
+    /// The command that moves a file of the store out of it.
+    #[must_use]
+    pub fn move_away(&self, file: &str) -> String {
+        translate::move_away(&self.location.path, file)
     }
 
     /// The same of a whole command.

@@ -87,7 +87,7 @@ pub fn engine(store: &Path, error: &Error) -> Problem {
     let message = advice.map_or_else(|| error.message().to_owned(), |advice| format!("{}; {advice}", error.message()));
     let mut problem = Problem::new(code, exit_of(error), message)
         .at(format!("{}{place}", store.display()))
-        .hint(command.map_or_else(|| next(code.as_str()), str::to_owned));
+        .hint(command.map_or_else(|| next(store, error), str::to_owned));
     if let Some(advice) = advice {
         problem = problem.with("advice", advice);
     }
@@ -104,14 +104,24 @@ pub fn engine(store: &Path, error: &Error) -> Problem {
 }
 
 /// The command that helps with an error which names none itself.
-fn next(code: &str) -> String {
-    let command = match code {
-        "T0141" => "run list",
-        "T0146" => "log stat",
-        "T0303" => "log verify",
-        _ => return format!("taffrail explain {code}"),
+fn next(store: &Path, error: &Error) -> String {
+    let command = match (error.code(), error.at().segment) {
+        // Whoever repairs a store has to see to what is not of it.
+        ("T0304", Some(segment)) => return move_away(store, &format!("segments/{}", segment.file_name())),
+        ("T0141", _) => "run list",
+        ("T0146", _) => "log stat",
+        ("T0303" | "T0312", _) => "log verify",
+        (code, _) => return format!("taffrail explain {}", codes::of_engine(code)),
     };
     format!("taffrail {command}")
+}
+
+/// The command that moves a file of a store to the side of it, and over nothing.
+pub(crate) fn move_away(store: &Path, file: &str) -> String {
+    let name = file.rsplit_once('/').map_or(file, |(_, name)| name);
+    let beside = store.parent().unwrap_or(Path::new("")).join(format!("{name}.moved"));
+    let word = |path: &Path| usage::quoted(&path.to_string_lossy());
+    format!("mv -n {} {}", word(&store.join(file)), word(&beside))
 }
 
 /// The exit code of an error of the engine: its kind answers "what do I do now?".

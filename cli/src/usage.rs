@@ -97,7 +97,8 @@ fn corrected(error: &Error, wrong: &[String; 3], arguments: &[OsString]) -> Opti
 /// Whether a text is a command of this program that can be run as it is.
 #[must_use]
 pub fn is_command(text: &str) -> bool {
-    text.starts_with("taffrail ") && Arguments::try_parse_from(text.split(' ')).is_ok()
+    let is_taken = |error: clap::Error| error.kind() == clap::error::ErrorKind::DisplayHelp;
+    text.starts_with("taffrail ") && Arguments::try_parse_from(text.split(' ')).map_or_else(is_taken, |_| true)
 }
 
 /// A word as a shell takes it for one word.

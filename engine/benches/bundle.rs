@@ -1,7 +1,8 @@
-//! How fast a store goes into a bundle and comes out of one: 1 GiB of events with JSON payloads. Beside it, how long copying the
-//! same segments takes on the same disk.
+//! How fast a store goes into a bundle and comes out of one: 1 GiB of events with JSON payloads. Beside it, what reading and copying
+//! the same segments takes on the same disk, in the same round.
 //!
-//! `TAFFRAIL_BENCH_MIB` is another size; `TAFFRAIL_BENCH_DIR` another directory than that for temporary files.
+//! `TAFFRAIL_BENCH_MIB` is another size; `TAFFRAIL_BENCH_ROUNDS` another number of rounds than three; `TAFFRAIL_BENCH_DIR` another
+//! directory than that for temporary files.
 
 #![allow(
     clippy::disallowed_methods,
@@ -11,15 +12,21 @@
     reason = "a measurement, run by hand"
 )]
 
+mod beside;
+
+use beside::{Bench, Place, number};
 use std::error::Error;
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 use taffrail::bundle::{Bundle, export, import};
 use taffrail::storage::{Disk, Storage};
 use taffrail::{Batch, Expect, Journal, SyncPolicy, TypeEntry};
+
+/// That of the command line.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Events of about 2 KiB: names that come again and again, and digests that never do.
 fn fill(directory: &Path, len_bytes: u64) -> taffrail::Result<()> {
@@ -48,29 +55,6 @@ fn fill(directory: &Path, len_bytes: u64) -> taffrail::Result<()> {
     journal.close()
 }
 
-/// Copies every segment and syncs the copies: the least that moving those bytes takes.
-fn copy(segments: &Path, to: &Path) -> std::io::Result<u64> {
-    fs::create_dir_all(to)?;
-    let mut copied = 0;
-    for entry in fs::read_dir(segments)? {
-        let entry = entry?;
-        let mut source = fs::File::open(entry.path())?;
-        let mut target = fs::File::create(to.join(entry.file_name()))?;
-        let mut chunk = vec![0; 1 << 20];
-        loop {
-            let len = std::io::Read::read(&mut source, &mut chunk)?;
-            if len == 0 {
-                break;
-            }
-            std::io::Write::write_all(&mut target, &chunk[..len])?;
-            copied += len as u64;
-        }
-        target.sync_all()?;
-    }
-    fs::remove_dir_all(to)?;
-    Ok(copied)
-}
-
 fn go_on(_: &'static str, _: u64, _: u64) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
@@ -80,37 +64,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         // `cargo test --all-targets` runs it too, and measures nothing.
         return Ok(());
     }
-    let asked = std::env::var("TAFFRAIL_BENCH_MIB").ok().and_then(|text| text.parse().ok());
-    let len_bytes = asked.unwrap_or(1024_u64) << 20;
-    let base = std::env::var_os("TAFFRAIL_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    let directory = base.join(format!("taffrail-bundle-{}", std::process::id()));
-    fs::create_dir_all(&directory)?;
-    let store = directory.join("store");
-    fill(&store, len_bytes)?;
-    let shelf: Arc<dyn Storage> = Arc::new(Disk::new(&directory));
-    let storage: Arc<dyn Storage> = Arc::new(Disk::new(&store));
-    let there: Arc<dyn Storage> = Arc::new(Disk::new(directory.join("there")));
-    let mut took = Vec::new();
-    let start = Instant::now();
-    let copied = copy(&store.join("segments"), &directory.join("copy"))?;
-    took.push(("copy of the segments, synced", start.elapsed()));
-    let start = Instant::now();
-    let report = export(&storage, None, &*shelf, "bundle", &mut go_on)?;
-    took.push(("export", start.elapsed()));
-    let bundle = Bundle::open(Arc::clone(&shelf), "bundle")?;
-    let start = Instant::now();
-    bundle.check(&mut go_on)?;
-    took.push(("check of every digest, alone", start.elapsed()));
-    let start = Instant::now();
-    import(&bundle, &there, Journal::options().create(true), false, &mut go_on).map_err(|failure| failure.error)?;
-    took.push(("restore: check, verify, write", start.elapsed()));
-    println!("{copied} bytes, {} in the bundle, {} events", report.bundle_len_bytes, report.durable);
-    println!("{:<32} {:>8}  {:>7}  {:>7}", "", "seconds", "MB/s", "x copy");
-    let of_copy = took.first().map_or(0.0, |(_, took)| took.as_secs_f64());
-    for (name, took) in &took {
-        let seconds = took.as_secs_f64();
-        println!("{name:<32} {seconds:>8.3}  {:>7.0}  {:>7.2}", copied as f64 / 1e6 / seconds, seconds / of_copy);
-    }
-    fs::remove_dir_all(&directory)?;
+    let place = Place::new("bundle")?;
+    let (store, shelf) = (place.path().join("store"), place.path().join("shelf"));
+    fill(&store, number("TAFFRAIL_BENCH_MIB", 1024) << 20)?;
+    let mut bench = Bench::new(&store, place.path())?;
+    let mut written = None;
+    bench.rounds(|bench| {
+        fs::create_dir_all(&shelf)?;
+        let (from, to): (Arc<dyn Storage>, Arc<dyn Storage>) =
+            (Arc::new(Disk::new(&store)), Arc::new(Disk::new(&shelf)));
+        let report = bench.measure("export", &store, || export(&from, None, &*to, "bundle", &mut go_on))?;
+        let bundle = Bundle::open(Arc::clone(&to), "bundle")?;
+        bench.measure("check of every digest, alone", &shelf, || bundle.check(&mut go_on))?;
+        let there: Arc<dyn Storage> = Arc::new(Disk::new(place.path().join("there")));
+        bench.measure("import: check, verify, restore", &shelf, || {
+            let imported = import(&bundle, &there, Journal::options().create(true), false, &mut go_on);
+            imported.map_err(|failure| failure.error)
+        })?;
+        fs::remove_dir_all(place.path().join("there"))?;
+        fs::remove_dir_all(&shelf)?;
+        written = Some(report);
+        Ok(())
+    })?;
+    let (len_bytes, events) = written.map_or((0, 0), |report| (report.bundle_len_bytes, report.durable));
+    println!("{} bytes, {len_bytes} in the bundle, {events} events", bench.len_bytes);
+    bench.print();
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::lab_result::tell;
 const REASON: &str = "a test: these runs are over";
 
 /// Runs that have ended, and one that has not, in several segments.
-fn filled(directory: &Directory, ended: u32) -> PathBuf {
+pub(crate) fn filled(directory: &Directory, ended: u32) -> PathBuf {
     let store = directory.path().join("store");
     let options = Journal::options().create(true).segment_len_bytes(64 << 10).lock_timeout_ms(10_000);
     let journal = options.open(&store).expect("a store");

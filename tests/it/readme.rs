@@ -14,6 +14,15 @@ fn the_readme_says_what_the_commands_answer() {
 }
 
 #[test]
+fn the_page_of_settings_says_what_the_commands_answer() {
+    let mut page = Page::read("docs/config.md");
+    let examples = page.examples(0..page.lines().len());
+    assert!(examples.len() >= 6, "the page has its examples");
+    page.check(&examples, &mut Place::new("settings"));
+    page.write();
+}
+
+#[test]
 fn the_rust_of_the_readme_stands_in_an_example() {
     let readme = Page::read("README.md");
     let example = Page::read("engine/examples/nightly.rs");

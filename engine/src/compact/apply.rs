@@ -3,7 +3,7 @@ use crate::error::{Error, Result};
 use crate::fold::{Pass, Replay};
 use crate::log::compact::archive;
 use crate::log::compact::publish::Replacement;
-use crate::log::compact::rewrite::{Rewritten, Sources, rewrite};
+use crate::log::compact::rewrite::{Rewritten, Sources, rewrite, sync};
 use crate::log::compact::work::{self, Work};
 use crate::log::paths;
 use crate::plan::{Applied, Authority};
@@ -91,11 +91,15 @@ impl CompactionPlan {
         work.check_runs(storage)?;
         archive::make_directories(&**storage, directory, is_archived)?;
         let mut prepared = Prepared { work, rewritten: Vec::new() };
+        // While one file goes to the disk the next one is made.
+        let mut unsynced: Option<Box<dyn StorageFile>> = None;
         for segment in &self.segments {
-            let (replacement, rewritten) = self.rewrite(&**storage, directory, segment, progress)?;
+            let (replacement, rewritten, file) = self.rewrite(&**storage, directory, segment, progress)?;
+            unsynced.replace(file).map_or(Ok(()), |file| sync(&*file))?;
             prepared.work.replacements.push(replacement);
             prepared.rewritten.push(rewritten);
         }
+        unsynced.map_or(Ok(()), |file| sync(&*file))?;
         self.prove(storage, &prepared, progress)?;
         if is_archived {
             let reader = Reader::open_on(Arc::clone(storage))?;
@@ -110,13 +114,14 @@ impl CompactionPlan {
         Ok(prepared)
     }
 
+    /// Writes one new segment; what it gives has still to be synced.
     fn rewrite(
         &self,
         storage: &dyn Storage,
         directory: &str,
         planned: &SegmentCompaction,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(Replacement, Rewritten)> {
+    ) -> Result<(Replacement, Rewritten, Box<dyn StorageFile>)> {
         let mut sources = Vec::new();
         let mut present = Vec::new();
         let mut copies: Vec<Option<Box<dyn StorageFile>>> = Vec::new();
@@ -140,7 +145,7 @@ impl CompactionPlan {
         let going = self.going();
         let sources = Sources { segments: &sources, going: &going, kept_in: self.kept_in(directory) };
         let rewritten = rewrite(&sources, &*target, &copies, progress)?;
-        Ok((Replacement { prepared: file, present, earlier: Vec::new() }, rewritten))
+        Ok((Replacement { prepared: file, present, earlier: Vec::new() }, rewritten, target))
     }
 
     /// Keeps an original: by a second name, or by the file that is returned, into which it is to be copied.

@@ -146,11 +146,14 @@ impl<'a> Survey<'a> {
     }
 }
 
+/// Bytes between two words of progress.
+const PROGRESS_STEP_BYTES: u64 = 64 << 10;
+
 impl Pass for Survey<'_> {
     fn take(&mut self, record: &Record<'_>) -> Result<()> {
         self.last = Some(record.seq);
         self.bytes += record.frame_len;
-        if self.bytes - self.told >= 1 << 20 {
+        if self.bytes - self.told >= PROGRESS_STEP_BYTES {
             (self.progress)(self.bytes - self.told);
             self.told = self.bytes;
         }

@@ -58,6 +58,21 @@ pub const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 const KEYS: [&str; 5] = ["lock_timeout", "redaction", "retention", "segment_size", "sync"];
 
+/// Every key that a `config.toml` may have; those of a table with its name before them: `retention.keep_last`.
+pub fn keys() -> impl Iterator<Item = String> {
+    let of_table = |table: &'static str| -> &'static [&'static str] {
+        match table {
+            "retention" => &retention::KEYS,
+            "redaction" => &redaction::KEYS,
+            _ => &[],
+        }
+    };
+    KEYS.into_iter().flat_map(move |key| match of_table(key) {
+        [] => vec![key.to_owned()],
+        keys => keys.iter().map(|inner| format!("{key}.{inner}")).collect(),
+    })
+}
+
 impl FromStr for SyncPolicy {
     type Err = UnitError;
 

@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::{ConfigErrorKind, UnitError, format_duration, parse_duration};
 use crate::run::Status;
 
-const KEYS: [&str; 3] = ["keep_last", "older_than", "statuses"];
+/// The keys of the table.
+pub(super) const KEYS: [&str; 3] = ["keep_last", "older_than", "statuses"];
 
 /// What `[retention]` says; what it does not mention is `None`. `log compact` applies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

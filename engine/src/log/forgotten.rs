@@ -5,11 +5,11 @@
 
 use crate::blob::Digest;
 use crate::error::Result;
-use crate::import::jsonl::operator_action_of;
+use crate::import::jsonl::{may_be_of_another_log, operator_action_of};
 use crate::log::inspector::Inspector;
 use crate::log::piece::Piece;
 use crate::storage::Storage;
-use crate::{Kind, OperatorAction, TypeTable};
+use crate::{Footer, Kind, OperatorAction, TypeTable};
 use std::collections::BTreeMap;
 
 /// What an operator event calls a redaction.
@@ -54,7 +54,9 @@ impl Forgotten {
     pub(crate) fn read(storage: &dyn Storage) -> Result<Forgotten> {
         let mut forgotten = Forgotten::default();
         let mut types = TypeTable::new();
-        Inspector::open(storage)?.walk(&mut |piece| {
+        let mut inspector = Inspector::open(storage)?;
+        inspector.skims = Some(tells_nothing);
+        inspector.walk(&mut |piece| {
             let Piece::Frame(frame) = piece else { return Ok(()) };
             let action = match frame.header.kind {
                 Kind::OPERATOR_ACTION => OperatorAction::decode(&frame.payload()).ok(),
@@ -87,6 +89,13 @@ impl Forgotten {
     pub(crate) fn seq_of(&self, file: &str) -> Option<u64> {
         self.files.get(file).copied()
     }
+}
+
+/// Whether a footer says that no redaction is told of in its segment: all events are of runs, and a redaction is told of in one
+/// that is of none. A segment's own type table stands at its front, so nothing of a segment that is passed over is missed.
+fn tells_nothing(footer: &Footer) -> bool {
+    let of_runs = footer.runs.as_ref().map(|runs| runs.values().map(|entry| u64::from(entry.count)).sum::<u64>());
+    of_runs == Some(footer.events) && !footer.types.rows().any(|(_, entry)| may_be_of_another_log(entry))
 }
 
 /// The blob that a file is.

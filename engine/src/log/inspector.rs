@@ -5,7 +5,7 @@ use crate::log::piece::{Damage, Piece, SeqRange, Tail, TailVerdict};
 use crate::log::survey::{self, Role, Survey, SurveyedFile};
 use crate::log::walk::{Ending, Task, skim, walk};
 use crate::storage::{Storage, StorageFile, read_full_at};
-use crate::{DefectKind, SegmentNumber, Seq};
+use crate::{DefectKind, Footer, SegmentNumber, Seq};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use taffrail_log_format::{SegmentKey, layout};
 pub struct Inspector<'s> {
     source: Source<'s>,
     pub(crate) survey: Survey,
-    /// Whether the frames of sealed segments are passed over.
-    pub(crate) skims: bool,
+    /// Whether the frames of a sealed segment are passed over, by its footer; `None`: they never are.
+    pub(crate) skims: Option<fn(&Footer) -> bool>,
 }
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl<'s> Inspector<'s> {
     /// # Errors
     /// `NotFound` where there is none; `Io`.
     pub fn open(storage: &'s dyn Storage) -> Result<Inspector<'s>> {
-        Ok(Inspector { source: Source::Store(storage), survey: Survey::of_store(storage)?, skims: false })
+        Ok(Inspector { source: Source::Store(storage), survey: Survey::of_store(storage)?, skims: None })
     }
 
     /// Looks at one segment's file, away from its store.
@@ -65,7 +65,7 @@ impl<'s> Inspector<'s> {
     /// `Io`.
     pub fn lone(file: Arc<dyn StorageFile>) -> Result<Inspector<'static>> {
         let survey = Survey::of_lone(&*file)?;
-        Ok(Inspector { source: Source::Lone(file), survey, skims: false })
+        Ok(Inspector { source: Source::Lone(file), survey, skims: None })
     }
 
     /// Bytes of all segments' files.
@@ -220,7 +220,10 @@ impl<'s> Inspector<'s> {
             first: file.header.as_ref().map(|header| header.first_seq).or(progress.due),
             ending: self.ending(number, members),
         };
-        let skimmed = if self.skims { skim(&task, visit)? } else { None };
+        let skimmed = match self.skims {
+            Some(may) => skim(&task, may, visit)?,
+            None => None,
+        };
         let walked = match skimmed {
             Some(walked) => walked,
             None => walk(&task, visit)?,

@@ -57,7 +57,7 @@ fn check(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(VerifyReport, Inspected)> {
-    inspector.skims = options.depth == Depth::Chain;
+    inspector.skims = (options.depth == Depth::Chain).then_some(|_| true);
     let total = inspector.bytes_total();
     let mut check = Check::new(inspector, options.depth, storage.is_none());
     if let Some(storage) = storage {
@@ -94,6 +94,8 @@ struct Check {
     depth: Depth,
     segment: Option<SegmentCheck>,
     segments: BTreeMap<SegmentNumber, SegmentReport>,
+    /// What was found of segments before their frames: that a file has another name, or does not follow on the one before.
+    ahead: BTreeMap<SegmentNumber, Severity>,
     runs: RunCheck,
     blobs: BlobCheck,
     /// Recorded absences that the walk has not come to yet, ascending: a segment lists all of its own at its front.
@@ -123,6 +125,7 @@ impl Check {
             depth,
             segment: None,
             segments: reports.collect(),
+            ahead: BTreeMap::new(),
             runs: RunCheck::new(is_lone),
             blobs: BlobCheck::default(),
             gaps_ahead: VecDeque::new(),
@@ -315,7 +318,11 @@ impl Check {
             report.events = segment.events;
             report.events_expected = segment.events.saturating_add(segment.lost);
             report.is_sealed = segment.sealed;
-            report.verdict = match segment.worst {
+            let ahead = self.ahead.remove(&segment.name).unwrap_or_default();
+            report.verdict = match segment.worst.max(ahead) {
+                Severity::Damaged if segment.worst < Severity::Damaged && segment.number != segment.name => {
+                    SegmentVerdict::Misnamed
+                }
                 Severity::Incompatible => SegmentVerdict::Incompatible,
                 Severity::Damaged => SegmentVerdict::Damaged,
                 Severity::TornTail => SegmentVerdict::TornTail,
@@ -333,10 +340,10 @@ impl Check {
     fn add(&mut self, damage: &Damage) {
         self.severity = self.severity.max(damage.severity);
         self.lost = self.lost.saturating_add(damage.lost_count());
-        if let Some(segment) = &mut self.segment
-            && damage.segment == Some(segment.name)
-        {
-            segment.note(damage);
+        match (&mut self.segment, damage.segment) {
+            (Some(segment), Some(name)) if segment.name == name => segment.note(damage),
+            (_, Some(name)) => self.outside(name, damage),
+            _ => {}
         }
         let header = damage.header.filter(|header| header.kind.takes_seq());
         let header = header
@@ -375,6 +382,20 @@ impl Check {
             event,
             likely_flip: damage.likely,
         });
+    }
+
+    /// Takes what is found of a file before it is walked over, or of one that is not.
+    fn outside(&mut self, name: SegmentNumber, damage: &Damage) {
+        let Some(report) = self.segments.get_mut(&name) else { return };
+        match report.verdict {
+            SegmentVerdict::Ok => {
+                self.ahead.insert(name, damage.severity);
+            }
+            SegmentVerdict::Foreign | SegmentVerdict::Duplicate | SegmentVerdict::Incompatible => {
+                report.events_expected = report.events_expected.saturating_add(damage.lost_count());
+            }
+            _ => {}
+        }
     }
 
     fn finish(mut self, survey: &Survey, inspected: &Inspected, bytes_total: u64, hint: &IndexHint) -> VerifyReport {
@@ -428,11 +449,13 @@ fn report_of(file: &SurveyedFile) -> SegmentReport {
     let verdict = match file.role {
         Role::Member(_) => SegmentVerdict::Ok,
         Role::Superseded => SegmentVerdict::Superseded,
-        Role::Duplicate(_) | Role::Foreign(_) => SegmentVerdict::NotPart,
+        Role::Duplicate(_) => SegmentVerdict::Duplicate,
+        Role::Foreign(_) => SegmentVerdict::Foreign,
         Role::Newer => SegmentVerdict::Incompatible,
     };
     SegmentReport {
         segment: file.name.get(),
+        holds: file.header.as_ref().map(|header| header.number.get()),
         verdict,
         events: 0,
         events_expected: 0,

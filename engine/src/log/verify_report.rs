@@ -32,8 +32,12 @@ pub enum SegmentVerdict {
     Damaged,
     /// Needs a newer build.
     Incompatible,
-    /// No segment of this log, or a second copy of one.
-    NotPart,
+    /// In order, but another segment than the file's name says.
+    Misnamed,
+    /// A segment of another log.
+    Foreign,
+    /// A second copy of a segment that is there under its own name.
+    Duplicate,
     /// Another segment stands for its events.
     Superseded,
 }
@@ -43,11 +47,14 @@ pub enum SegmentVerdict {
 pub struct SegmentReport {
     /// The number in the file's name.
     pub segment: u32,
+    /// The segment that is in it, by its header; `None` where that is unreadable.
+    pub holds: Option<u32>,
     /// The verdict.
     pub verdict: SegmentVerdict,
     /// Good events.
     pub events: u64,
-    /// Events that should be there: the good ones and the lost ones.
+    /// Events that should be there: the good ones and the lost ones. In a file that is no segment of this log, those that are
+    /// lost since the segment of its name is not there.
     pub events_expected: u64,
     /// The first seq; `None` where the header is unreadable.
     pub first_seq: Option<u64>,

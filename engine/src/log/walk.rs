@@ -7,7 +7,7 @@ use crate::log::piece::{Damage, FindingKind, Piece, Severity, Tail, TailVerdict}
 use crate::log::recovery::RecoveryPlan;
 use crate::log::segment::Segment;
 use crate::storage::{StorageFile, read_full_at};
-use crate::{Defect, DefectKind, Header, Kind, SegmentHeader, SegmentNumber, Seq, Verdict};
+use crate::{Defect, DefectKind, Footer, Header, Kind, SegmentHeader, SegmentNumber, Seq, Verdict};
 use std::ops::Range;
 use std::sync::Arc;
 use taffrail_log_format::{SegmentKey, Step, TailScan, layout, scan_tail};
@@ -81,14 +81,15 @@ pub(crate) struct Walk<'w, 'v> {
     pub(crate) sealed: bool,
 }
 
-/// Looks at a sealed segment's header and footer only. `None` where it has no good footer: then the frames tell.
+/// Looks at a sealed segment's header and footer only, if the footer says that it may. `None` where it does not, or is not good:
+/// then the frames tell.
 ///
 /// # Errors
 /// `Io`, and what `visit` returns.
-pub(crate) fn skim(task: &Task, visit: &mut Visit<'_>) -> Result<Option<Walked>> {
+pub(crate) fn skim(task: &Task, may: fn(&Footer) -> bool, visit: &mut Visit<'_>) -> Result<Option<Walked>> {
     let (Ending::Successor(_), Some(header)) = (task.ending, task.header.clone()) else { return Ok(None) };
     let segment = Segment { header, defects: Vec::new(), file: Arc::clone(&task.file) };
-    let Some((footer_at, footer)) = segment.footer()? else { return Ok(None) };
+    let Some((footer_at, footer)) = segment.footer()?.filter(|(_, footer)| may(footer)) else { return Ok(None) };
     let mut walk = Walk::begin(task, visit)?;
     walk.blocks()?;
     (walk.visit)(&Piece::Skimmed(&footer))?;

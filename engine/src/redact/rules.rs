@@ -26,7 +26,7 @@ impl FieldPath {
         let steps: Vec<String> = steps.collect();
         if !begins || steps.is_empty() || steps.iter().any(String::is_empty) {
             let message = format!("{text:?} is no path to a field: data.NAME, data.NAME.NAME, data.NAME.*");
-            return Err(Error::new(ErrorKind::Invalid, "T0407", message).hint("taffrail explain T0407"));
+            return Err(Error::new(ErrorKind::Invalid, "T0407", message).hint("taffrail log redact --help"));
         }
         Ok(FieldPath { text: text.to_owned(), steps })
     }
@@ -112,7 +112,7 @@ impl Redactor {
     pub fn secret(mut self, name: &str, value: &str) -> Result<Redactor> {
         if value.len() < Redactor::SECRET_LEN_BYTES_MIN {
             let message = format!("the value of {name} is too short to be told from other text");
-            return Err(Error::new(ErrorKind::Invalid, "T0407", message).hint("taffrail explain T0407"));
+            return Err(Error::new(ErrorKind::Invalid, "T0407", message).hint("taffrail store info"));
         }
         self.secrets.push((name.to_owned(), value.as_bytes().to_vec()));
         // A secret that is part of another one must not leave the rest of that one behind.

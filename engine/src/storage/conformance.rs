@@ -1,9 +1,12 @@
 //! One suite over every storage: what the engine may rely on, whichever of them it runs on.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Disk, Entry, EntryKind, Memory, OpenMode, SimDisk, Storage, StorageFile, read_full_at, write_all_at};
+use super::{
+    Disk, Entry, EntryKind, Memory, OpenMode, SimDisk, Storage, StorageFile, Watched, read_full_at, write_all_at,
+};
 
 /// A directory of the real file system that goes away with the test. It does not exist at first.
 pub(super) struct Scratch {
@@ -30,6 +33,7 @@ fn over_all_empty(test: &str, check: impl Fn(&dyn Storage)) {
     let scratch = Scratch::new(test);
     check(&scratch.disk);
     check(&Memory::new());
+    check(&Watched::new(Arc::new(Memory::new()), |_, _| {}));
     check(&SimDisk::new(1).process(1));
 }
 

@@ -24,6 +24,8 @@ use std::time::Duration;
 mod clock;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod counted;
 #[cfg(unix)]
 mod disk;
 mod memory;
@@ -31,6 +33,7 @@ mod rooted;
 #[cfg(any(test, feature = "testkit"))]
 mod sim;
 mod tree;
+mod watched;
 mod wrong_kind;
 
 #[cfg(unix)]
@@ -40,6 +43,7 @@ pub use rooted::Rooted;
 #[cfg(any(test, feature = "testkit"))]
 pub use sim::{Failure, Fault, Operation, OperationKind, PendingKind, PendingUnit, SimDisk, SimProcess, Stopped};
 
+pub use watched::{Transfer, Watched};
 pub use wrong_kind::WrongKind;
 
 /// What a directory entry is. The engine opens files and directories, and nothing else.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use taffrail::Fold;
 use taffrail::compact::{Choice, CompactionPlan, Folds, Originals, Retention, RunCompaction, finish_interrupted};
 use taffrail::config::{RetentionConfig, StoreConfig, format_duration, parse_duration, parse_ended_status};
 use taffrail::position::Position;
 use taffrail::run::Status;
 use taffrail::storage::Storage;
-use taffrail::{Fold, Listing};
 
 use crate::codes;
 use crate::command::Context;
@@ -116,8 +116,7 @@ impl Compact {
         }
         let asked = self.asked(&store)?;
         let originals = if self.drop { Originals::Dropped } else { Originals::Archived };
-        let total = Listing::read(&*storage).map_err(problem)?.segments.iter().map(|(_, len)| len).sum();
-        let bar = context.output.progress("reading", total);
+        let bar = context.output.progress("reading", store.log_len_bytes());
         let folds = Folds::built_in().and::<F>();
         let made =
             CompactionPlan::make(&storage, &folds, &asked.choice, originals, None, &mut |done| bar.advance(done));

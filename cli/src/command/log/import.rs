@@ -2,7 +2,6 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::interrupt;
 use crate::line::{Line, Tone};
 use crate::output::{Format, Output};
 use crate::problem::{Failure, Problem};
-use crate::progress::{Bars, Progress};
+use crate::progress::Bars;
 use crate::store::Store;
 use crate::translate;
 use crate::usage::quoted;
@@ -161,13 +160,8 @@ impl Import {
         let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         let (disk, label) = (Disk::new(&path), path.to_string_lossy().into_owned());
         let source = babysitter::Source { storage: &disk, path: &label };
-        let mut bar: Option<Progress> = None;
-        let output = &*context.output;
-        let mut tell = |progress: &ImportProgress| {
-            let bar = bar.get_or_insert_with(|| output.progress("importing", progress.runs_total));
-            bar.advance(progress.runs_done.saturating_sub(bar.done()));
-            go_on()
-        };
+        let mut bars = Bars::new(context.output);
+        let mut tell = |progress: &ImportProgress| bars.show("importing", progress.runs_done, progress.runs_total);
         // What has been read by then is appended.
         interrupt::wait_for_me();
         if self.dry_run {
@@ -209,11 +203,8 @@ impl Import {
             total_bytes = file.metadata().map_or(0, |metadata| metadata.len());
             Box::new(BufReader::with_capacity(1 << 18, file))
         };
-        let bar = context.output.progress("importing", total_bytes);
-        let mut tell = |progress: &ImportProgress| {
-            bar.advance(progress.bytes.saturating_sub(bar.done()));
-            go_on()
-        };
+        let mut bars = Bars::new(context.output);
+        let mut tell = |progress: &ImportProgress| bars.show("importing", progress.bytes, total_bytes);
         // Nobody asks while a read waits for standard input.
         if !is_stream {
             interrupt::wait_for_me();
@@ -258,10 +249,6 @@ impl Import {
 
 /// Errors that are of what is imported, and not of the store.
 const SOURCE_CODES: [&str; 9] = ["T0151", "T0152", "T0161", "T0162", "T0164", "T0165", "T0170", "T0171", "T0174"];
-
-fn go_on() -> ControlFlow<()> {
-    if interrupt::is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-}
 
 fn show(output: &mut Output, store: &Store, report: &ImportReport) -> Result<(), Failure> {
     if output.format().is_json() {

@@ -134,7 +134,7 @@ impl Redact {
         if let Some(text) = &self.pattern {
             let read = pattern(text).map_err(|why| {
                 let problem = Problem::new(codes::T0407, Exit::Usage, format!("--pattern: {why}"));
-                problem.hint("taffrail explain T0407")
+                problem.hint("taffrail log redact --help")
             });
             selector.pattern = Some(read?);
         }

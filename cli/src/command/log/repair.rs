@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use taffrail::repair::{RepairAction, RepairMode, RepairPlan};
+use taffrail::repair::{RepairAction, RepairMode, RepairPlan, SegmentRepair};
 use taffrail::storage::Storage;
-use taffrail::{LostEvent, Severity, VerifyOptions, VerifyReport, verify};
+use taffrail::{Listing, LostEvent, SegmentNumber, Severity, VerifyOptions, VerifyReport, verify};
 
 use super::repair_text::Text;
 use crate::codes;
@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::output::Format;
 use crate::plan::{Consent, Proposal, print_applied};
 use crate::problem::{Failure, Problem};
-use crate::progress::Progress;
+use crate::progress::Bars;
 use crate::run_names::RunNames;
 use crate::store::Store;
 
@@ -65,6 +65,8 @@ pub(super) struct Found {
     pub(super) runs: Vec<String>,
     /// How many events the other mode loses, where that is fewer.
     pub(super) salvage_loses: Option<u64>,
+    /// What was read to make the plan, in bytes.
+    read_bytes: u64,
 }
 
 /// `taffrail.repair_plan/1`
@@ -117,8 +119,10 @@ impl Repair {
         }
         let authority = self.consent.authority(&proposal, self.accept_loss, &store, context)?;
         let Some(authority) = authority else { return Ok(exit) };
-        let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
-        let applied = found.plan.apply(&storage, &authority).map_err(|error| store.problem(&error))?;
+        let bar = context.output.progress("repairing", found.read_bytes + found.moved_bytes(&store));
+        let applied = found.plan.apply(&bar.watch(Arc::clone(&store.disk) as Arc<dyn Storage>), &authority);
+        drop(bar);
+        let applied = applied.map_err(|error| store.problem(&error))?;
         let comes_back = |action| matches!(action, RepairAction::Rewrite | RepairAction::Replace);
         let replaced = found.plan.segments.iter().any(|repair| comes_back(repair.action));
         let undo = replaced.then(|| store.command("store undo"));
@@ -128,7 +132,8 @@ impl Repair {
 
     fn find(&self, store: &Store, context: &Context<'_>) -> Result<Found, Failure> {
         let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
-        let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
+        let bar = context.output.progress("planning", store.log_len_bytes());
+        let storage = bar.watch(Arc::clone(&store.disk) as Arc<dyn Storage>);
         let (plan, salvage_loses) = match self.mode {
             Some(mode) => (RepairPlan::make(&*storage, mode.into()).map_err(problem)?, None),
             None => {
@@ -139,19 +144,33 @@ impl Repair {
                 (tail, fewer)
             }
         };
-        let mut bar: Option<Progress> = None;
-        let mut progress = |done: u64, total: u64| {
-            let bar = bar.get_or_insert_with(|| context.output.progress("verifying", total));
-            bar.advance(done.saturating_sub(bar.done()));
-        };
-        let report = verify(&*storage, &VerifyOptions::default(), &mut progress).map_err(problem)?;
+        let read_bytes = bar.done();
+        drop(bar);
+        let mut bars = Bars::new(context.output);
+        let mut progress = |done: u64, total: u64| _ = bars.show("verifying", done, total);
+        let report = verify(&*store.disk, &VerifyOptions::default(), &mut progress).map_err(problem)?;
+        drop(bars);
         let lost_events = lost_events(&plan, &report, store);
         let runs = runs(&plan, &report, &lost_events);
-        Ok(Found { plan, report, lost_events, runs, salvage_loses })
+        Ok(Found { plan, report, lost_events, runs, salvage_loses, read_bytes })
     }
 }
 
 impl Found {
+    /// About how many bytes move when it is carried out, besides those that are read to make the plan again: a segment that
+    /// is rewritten is digested, kept (read and written), looked through, and copied (read and written).
+    fn moved_bytes(&self, store: &Store) -> u64 {
+        const MOVES: u64 = 6;
+        let is_rewritten = |number: SegmentNumber| {
+            let of_segment = |repair: &SegmentRepair| repair.segment == number.get();
+            let is_rewrite = |repair: &SegmentRepair| repair.action == RepairAction::Rewrite;
+            self.plan.segments.iter().any(|repair| of_segment(repair) && is_rewrite(repair))
+        };
+        let listing = Listing::read(&*store.disk).unwrap_or_default();
+        let rewritten = listing.segments.iter().filter(|(number, _)| is_rewritten(*number));
+        rewritten.map(|(_, len_bytes)| MOVES * len_bytes).sum()
+    }
+
     /// Nothing is wrong that this mode could put right. What a writer is writing at this moment is not wrong.
     fn nothing_to_do(&self) -> bool {
         let only_cuts = self.plan.segments.iter().all(|repair| repair.action == RepairAction::Cut);
@@ -163,7 +182,7 @@ impl Found {
 fn reaches_all(tail: &RepairPlan, salvage: &RepairPlan) -> bool {
     let start = |removed: &[taffrail::repair::Removed]| removed.first().map_or(u64::MAX, |removed| removed.start);
     salvage.segments.iter().all(|wanted| {
-        let same = |repair: &&taffrail::repair::SegmentRepair| repair.segment == wanted.segment;
+        let same = |repair: &&SegmentRepair| repair.segment == wanted.segment;
         tail.segments.iter().find(same).is_some_and(|repair| start(&repair.removed) <= start(&wanted.removed))
     })
 }

@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 use taffrail::{
-    Depth, Finding, FindingKind, LostEvent, SegmentReport, SegmentVerdict, SeqRange, Severity, TailVerdict,
-    VerifyOptions, VerifyReport, verify, verify_lone,
+    DefectKind, Depth, Finding, FindingKind, LostEvent, SegmentNumber, SegmentReport, SegmentVerdict, SeqRange,
+    Severity, TailVerdict, VerifyOptions, VerifyReport, verify, verify_lone,
 };
 
 use crate::command::Context;
@@ -13,7 +13,7 @@ use crate::line::{Line, Tone};
 use crate::locate::StoreKind;
 use crate::output::{Format, Output};
 use crate::problem::Failure;
-use crate::progress::Progress;
+use crate::progress::Bars;
 use crate::store::Store;
 
 /// Arguments of `taffrail log verify`.
@@ -64,17 +64,13 @@ impl Verify {
         context.output.require("log verify", &Format::TEXT)?;
         let store = Store::locate(context)?;
         let options = VerifyOptions { depth: self.depth.into() };
-        let mut bar: Option<Progress> = None;
-        let output = &*context.output;
-        let mut progress = |done: u64, total: u64| {
-            let bar = bar.get_or_insert_with(|| output.progress("verifying", total));
-            bar.advance(done.saturating_sub(bar.done()));
-        };
+        let mut bars = Bars::new(context.output);
+        let mut progress = |done: u64, total: u64| _ = bars.show("verifying", done, total);
         let report = match store.location.kind {
             StoreKind::Directory | StoreKind::Bundle => verify(&*store.storage(), &options, &mut progress),
             StoreKind::Segment => verify_lone(store.segment_file()?, &options, &mut progress),
         };
-        drop(bar);
+        drop(bars);
         let report = report.map_err(|error| store.problem(&error))?;
         let exit = exit(report.severity);
         match context.output.format() {
@@ -115,7 +111,7 @@ impl Text<'_> {
                 Line::new()
                     .plain(&format!("  seg {:<number_width$}  ", segment.segment))
                     .tone(tone, &format!("{word:<9}"))
-                    .plain(&format!("  {count:>count_width$}  {size:>11}")),
+                    .plain(&format!("  {count:>count_width$}  {size:>11}{}", holds(segment))),
             )?;
         }
         for finding in &report.findings {
@@ -226,12 +222,39 @@ impl Text<'_> {
         let result = Line::new().plain("result: ").tone(tone, &format!("{text}{absent}{redacted}"));
         let command = match self.exit {
             Exit::Clean => return vec![result],
-            Exit::TornTail => "log repair",
-            Exit::Damage => "log repair --mode salvage",
-            _ => "explain T0307",
+            // What lies alone can be read, and not repaired.
+            Exit::TornTail | Exit::Damage if self.store.location.kind != StoreKind::Directory => {
+                self.store.command("log dump")
+            }
+            Exit::TornTail => self.store.command("log repair"),
+            Exit::Damage => self.after_damage(),
+            _ => self.store.command("explain T0307"),
         };
-        let hint = Line::new().tone(Tone::Hint, "hint").plain(": ").plain(&self.store.command(command));
+        let hint = Line::new().tone(Tone::Hint, "hint").plain(": ").plain(&command);
         vec![result, hint, self.exit.line()]
+    }
+
+    /// The command that goes on from damage. A salvage touches nothing that is somebody else's; and of a blob, only the event
+    /// that names it tells what is missing.
+    fn after_damage(&self) -> String {
+        let report = self.report;
+        let is_in_the_way =
+            |it: &&SegmentReport| matches!(it.verdict, SegmentVerdict::Foreign | SegmentVerdict::Duplicate);
+        if let Some(segment) = report.segments.iter().find(is_in_the_way).and_then(|it| SegmentNumber::new(it.segment))
+        {
+            return self.store.move_away(&format!("segments/{}", segment.file_name()));
+        }
+        let is_damage = |finding: &&Finding| finding.severity == Severity::Damaged;
+        if let Some(file) = report.findings.iter().filter(is_damage).find_map(in_the_place_of) {
+            return self.store.move_away(file);
+        }
+        let is_blob = |finding: &Finding| matches!(finding.kind, FindingKind::BlobMissing | FindingKind::BlobDigest);
+        let mut damage = report.findings.iter().filter(is_damage).peekable();
+        let named = damage.peek().and_then(|finding| finding.event.as_ref());
+        if let Some(event) = named.filter(|_| report.findings_not_listed == 0 && damage.all(is_blob)) {
+            return self.store.command(&format!("log dump {} -o json", event.seq));
+        }
+        self.store.command("log repair --mode salvage")
     }
 
     fn affected(&self) -> String {
@@ -280,7 +303,22 @@ impl Text<'_> {
     }
 }
 
+/// What is in a file that has the name of another segment.
+fn holds(segment: &SegmentReport) -> String {
+    match (segment.verdict, segment.holds) {
+        (SegmentVerdict::Misnamed | SegmentVerdict::Duplicate, Some(holds)) => format!("  is segment {holds}"),
+        _ => String::new(),
+    }
+}
+
 fn events(segment: &SegmentReport) -> String {
+    let is_of_the_log = !matches!(
+        segment.verdict,
+        SegmentVerdict::Foreign | SegmentVerdict::Duplicate | SegmentVerdict::Incompatible | SegmentVerdict::Superseded
+    );
+    if !is_of_the_log && segment.events_expected == 0 {
+        return "-".to_owned();
+    }
     let (good, all) = (human::thousands(segment.events), human::count(segment.events_expected, "event"));
     format!("{good} of {all}")
 }
@@ -293,9 +331,17 @@ fn verdict(verdict: SegmentVerdict) -> (&'static str, Tone) {
         SegmentVerdict::InFlight => ("in flight", Tone::Good),
         SegmentVerdict::Damaged => ("DAMAGED", Tone::Bad),
         SegmentVerdict::Incompatible => ("NEWER", Tone::Bad),
-        SegmentVerdict::NotPart => ("FOREIGN", Tone::Bad),
+        SegmentVerdict::Misnamed => ("MISNAMED", Tone::Bad),
+        SegmentVerdict::Foreign => ("FOREIGN", Tone::Bad),
+        SegmentVerdict::Duplicate => ("COPY", Tone::Bad),
         SegmentVerdict::Superseded => ("replaced", Tone::Plain),
     }
+}
+
+/// The name that something else bears than a file or a directory of the store.
+fn in_the_place_of(finding: &Finding) -> Option<&str> {
+    let is_missing = finding.kind == FindingKind::Defect(DefectKind::SegmentMissing) && finding.found != "no file";
+    (finding.kind == FindingKind::WrongKind || is_missing).then_some(finding.file.as_str())
 }
 
 /// `seq 60 (release-42, deploy.done, 12:04:19)`, or the ranges.

@@ -65,7 +65,12 @@ impl Forget {
         } else {
             self.directories.iter().map(|directory| directory.trim_end_matches('/').to_owned()).collect()
         };
-        let plan = ForgetPlan::make(&storage, &directories).map_err(problem)?;
+        // What is kept is read for its digest; and the log with its archives, for the runs that would lose events.
+        let bar = context.output.progress("reading", store.log_len_bytes());
+        let plan = ForgetPlan::make(&bar.watch(Arc::clone(&storage)), &directories);
+        let read_bytes = bar.done();
+        drop(bar);
+        let plan = plan.map_err(problem)?;
         let names: Vec<&str> = directories.iter().map(String::as_str).collect();
         let command = store.command(&format!("store forget {}", names.join(" ")));
         let proposal = Proposal { id: plan.id.clone(), name: plan.name().to_owned(), lost: plan.lost, command };
@@ -77,7 +82,10 @@ impl Forget {
         }
         let authority = self.consent.authority(&proposal, self.accept_loss, &store, context)?;
         let Some(authority) = authority else { return Ok(Exit::Clean) };
-        let applied = plan.apply(&storage, &authority).map_err(problem)?;
+        let bar = context.output.progress("removing", read_bytes);
+        let applied = plan.apply(&bar.watch(storage), &authority);
+        drop(bar);
+        let applied = applied.map_err(problem)?;
         print_applied(&applied, &proposal.name, None, &store, context)?;
         Ok(Exit::Clean)
     }

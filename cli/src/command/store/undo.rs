@@ -16,6 +16,12 @@ use crate::plan::{Consent, Proposal, print_applied};
 use crate::problem::Failure;
 use crate::store::Store;
 
+/// What a plan calls a compaction.
+const COMPACT: &str = "compact";
+/// How often the bytes of a segment move while it is put back: what is there now is digested, read and written; the original
+/// is read and written.
+const COPIES: u64 = 5;
+
 /// Arguments of `taffrail store undo`.
 #[derive(Args, Clone, Debug)]
 pub struct Undo {
@@ -48,14 +54,25 @@ impl Undo {
         context.output.require("store undo", &Format::TEXT)?;
         let store = Store::locate_directory(context, "store undo")?;
         let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
-        let plan = UndoPlan::make(&storage, self.seq.and_then(Seq::new)).map_err(|error| store.problem(&error))?;
+        // The log is read for what tells of it; then the originals, which are as long as a part of the log.
+        let bar = context.output.progress("reading", store.log_len_bytes());
+        let plan = UndoPlan::make(&bar.watch(Arc::clone(&storage)), self.seq.and_then(Seq::new));
+        let read_bytes = bar.done();
+        drop(bar);
+        let plan = plan.map_err(|error| store.problem(&error))?;
         let command = store.command(&format!("store undo {}", plan.event));
         let proposal = Proposal { id: plan.id.clone(), name: plan.name().to_owned(), lost: 0, command };
         if self.consent.shows() {
             print(&plan, &proposal, context.output)?;
         }
         let Some(authority) = self.consent.authority(&proposal, 0, &store, context)? else { return Ok(Exit::Clean) };
-        let applied = plan.apply(&storage, &authority).map_err(|error| store.problem(&error))?;
+        // All of that is read again; and what takes the place of another file is copied, unless a second name does it.
+        let copied_bytes: u64 = plan.segments.iter().map(|restored| restored.len_bytes).sum();
+        let copied_bytes = if plan.verb == COMPACT { 0 } else { COPIES * copied_bytes };
+        let bar = context.output.progress("putting back", read_bytes + copied_bytes);
+        let applied = plan.apply(&bar.watch(storage), &authority);
+        drop(bar);
+        let applied = applied.map_err(|error| store.problem(&error))?;
         print_applied(&applied, &proposal.name, None, &store, context)?;
         Ok(Exit::Clean)
     }
@@ -69,7 +86,7 @@ fn print(plan: &UndoPlan, proposal: &Proposal, output: &mut Output) -> Result<()
     }
     output.line(proposal.heading())?;
     let undoes = plan.undoes.get(..6).unwrap_or(&plan.undoes);
-    let is_compaction = plan.verb == "compact";
+    let is_compaction = plan.verb == COMPACT;
     let what = if is_compaction { "compaction" } else { plan.verb.as_str() };
     output.line(format!("  undo    {what} {undoes}, told by seq {}", plan.event).as_str())?;
     for restored in &plan.segments {

@@ -5,5 +5,6 @@ mod crashes;
 mod cuts;
 mod hostile;
 mod kit;
+mod passes;
 mod round_trips;
 mod snapshots;

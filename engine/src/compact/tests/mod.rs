@@ -4,6 +4,7 @@ mod basics;
 mod crashes;
 mod histories;
 mod kit;
+mod passes;
 mod redacted;
 mod stays;
 mod together;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::storage::Storage;
 use crate::{ErrorKind, LogId, Options, Reader, Seq};
 use lines::Lines;
-pub(crate) use origin::{operator_action_of, own_payload_of};
+pub(crate) use origin::{may_be_of_another_log, operator_action_of, own_payload_of};
 use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -39,8 +39,13 @@ pub(crate) fn operator_action_of(entry: &TypeEntry, payload: &[u8]) -> Option<Op
     OperatorAction::decode(&line.payload().ok().filter(|_| is_one)?).ok()
 }
 
+/// Whether events of a type keep events of another log's own.
+pub(crate) fn may_be_of_another_log(entry: &TypeEntry) -> bool {
+    entry.name == TYPE && entry.variant == Foreign::VARIANT
+}
+
 fn foreign(entry: &TypeEntry, payload: &[u8]) -> Option<Exported> {
-    if entry.name != TYPE || entry.variant != Foreign::VARIANT {
+    if !may_be_of_another_log(entry) {
         return None;
     }
     let foreign: Foreign = serde_json::from_slice(payload).ok()?;

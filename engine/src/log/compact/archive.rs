@@ -5,7 +5,7 @@
 //! records them as absent, so that the archive is whole in itself.
 
 use crate::error::{Error, Result};
-use crate::log::compact::rewrite::write;
+use crate::log::compact::rewrite::{sync, write};
 use crate::log::paths;
 use crate::log::quarantine::{digest_of, ensure_dir};
 use crate::log::segment::Segment;
@@ -206,7 +206,7 @@ fn stand_in(storage: &dyn Storage, directory: &str, absent: &[Segment]) -> Resul
     });
     let gaps = Gaps::new(range.into_iter().collect()).unwrap_or_default();
     let file = create(storage, &segment_in(directory, header.number))?;
-    write(&*file, &header, &footer.types, &gaps, &mut [])
+    write(&*file, &header, &footer.types, &gaps, &mut []).and_then(|()| sync(&*file))
 }
 
 /// Writes a small file durably.

@@ -59,7 +59,7 @@ struct Open {
 /// Longest record of absences that is written, in bytes: where more would be needed, the shortest ranges stay in the log.
 pub(crate) const MOST_GAPS_LEN_BYTES: usize = layout::MAX_PAYLOAD_LEN_BYTES / 2;
 
-/// Writes the segment that stands for the sources into an empty file, and syncs it. Each source is read once, and its
+/// Writes the segment that stands for the sources into an empty file; [`sync`] makes it durable. Each source is read once, and its
 /// frames are moved as they are; where `copies` has a file for it, that becomes a copy of the source, byte for byte.
 ///
 /// Holds the bytes that stay in memory, since what is absent is told at the front of a segment.
@@ -272,7 +272,7 @@ impl Original<'_> {
 
 const WRITE_LEN_BYTES: usize = 1 << 20;
 
-/// Writes a sealed segment, and syncs it.
+/// Writes a sealed segment. It goes to the disk while something else is done; durable it is after [`sync`].
 pub(crate) fn write(
     target: &dyn StorageFile,
     header: &SegmentHeader,
@@ -283,10 +283,16 @@ pub(crate) fn write(
     let mut sealed = SealedFile::begin(target, header, types, gaps)?;
     sealed.frames(kept)?;
     sealed.seal(None, header.origin)?;
+    target.start_writeback(0, 0);
+    Ok(())
+}
+
+/// Makes a new segment's file durable.
+pub(crate) fn sync(target: &dyn StorageFile) -> Result<()> {
     if sabotage::is(Sabotage::SkipRewriteSync) {
         return Ok(());
     }
-    target.sync_all().map_err(|error| Error::io("cannot sync a rewritten segment", error).segment(header.number))
+    target.sync_all().map_err(|error| Error::io("cannot sync a rewritten segment", error))
 }
 
 /// The error for a segment that can not be rewritten as it is.
