@@ -229,7 +229,7 @@ impl<'a> Trial<'a> {
                 self.tree.write(file, text)?;
             }
             eprintln!("{}: building {} changes at once", self.set.name, open.len() - left.len());
-            match self.tree.build(&self.set.test)? {
+            match self.tree.build(&self.set.test, self.set.opt_level)? {
                 Built::Tests(tests) => return Ok(tests),
                 Built::Errors(errors) => {
                     let before = left.len();
@@ -252,7 +252,7 @@ impl<'a> Trial<'a> {
             let changed = changed.map(|mutant| mutant.applied(text).ok_or("a place that is not there".to_owned()));
             self.tree.write(file, &changed.transpose()?.unwrap_or_else(|| text.clone()))?;
         }
-        match self.tree.build(&self.set.test)? {
+        match self.tree.build(&self.set.test, self.set.opt_level)? {
             Built::Errors(_) => Ok(Fate::Unviable),
             Built::Tests(tests) => trying::fate(self.set, &self.tree.root.join(&self.set.package), &tests, None),
         }

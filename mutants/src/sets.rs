@@ -1,6 +1,7 @@
 //! What is changed, and which tests have to notice: `sets.toml`.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 #[derive(Debug, Deserialize)]
@@ -19,6 +20,8 @@ pub(crate) struct Set {
     pub(crate) list: Vec<String>,
     /// Arguments of `cargo test`.
     pub(crate) test: Vec<String>,
+    /// How far the tests are optimised; as the profile says where it is not given.
+    pub(crate) opt_level: Option<u8>,
     pub(crate) stage: Vec<Stage>,
 }
 
@@ -31,6 +34,9 @@ pub(crate) struct Stage {
     /// Arguments of the test executable.
     #[serde(default)]
     pub(crate) arguments: Vec<String>,
+    /// The sizes of the tests that can be had smaller.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
     /// A change that takes longer has been noticed: time on the processor, which a busy machine does not lengthen.
     pub(crate) cpu_seconds: u64,
 }
