@@ -41,6 +41,15 @@ pub(crate) struct Stage {
     pub(crate) cpu_seconds: u64,
 }
 
+impl Stage {
+    /// Arguments of `cargo test` that build this one executable.
+    pub(crate) fn build(&self, test: &[String]) -> Vec<String> {
+        let target = if self.target == "lib" { vec!["--lib"] } else { vec!["--test", &self.target] };
+        let given = test.iter().map(String::as_str).filter(|argument| *argument != "--lib");
+        given.chain(target).map(str::to_owned).collect()
+    }
+}
+
 impl Sets {
     pub(crate) fn read(path: &Path) -> Result<Sets, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
