@@ -153,9 +153,9 @@ impl FooterBuilder {
     const STAGE_LEN_BYTES: usize = 32 << 10;
     /// Bytes that a run takes in the footer without its name, at most.
     const RUN_LEN_BYTES: usize = 52;
-    /// Bytes of run entries from which on the segment has to be sealed.
+    /// Bytes of run entries above which the segment has to be sealed.
     const LARGE_LEN_BYTES: usize = place::MAX_PAYLOAD_LEN_BYTES / 4;
-    /// Bytes of run entries above which the footer leaves them out.
+    /// Bytes of run entries from which on the footer leaves them out.
     const MOST_LEN_BYTES: usize = place::MAX_PAYLOAD_LEN_BYTES / 2;
     // The largest footer: the type table, the runs, an index of a segment and a half, and the fixed fields.
     const _FITS: () =
@@ -278,7 +278,42 @@ impl FooterBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Flags;
     use crate::types::TypeEntry;
+    use std::num::NonZeroU32;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "hashes for a minute")]
+    fn headers_are_hashed_in_long_pieces_and_never_gathered_without_end() {
+        let mut builder = FooterBuilder::new(Seq::FIRST, 0);
+        let mut whole = blake3::Hasher::new();
+        let mut longest = 0;
+        for event in 1..=1600_u64 {
+            let seq = Seq::new(event).unwrap();
+            let header = Header {
+                payload_len: 0,
+                seq,
+                run: None,
+                time_ns: 0,
+                lag: NonZeroU32::MIN,
+                revision: 0,
+                payload_crc: 0,
+                kind: Kind::FIRST_USER,
+                mask: 0,
+                flags: Flags::default(),
+                redacted: false,
+            };
+            let mut bytes = [0; frame_layout::HEADER_LEN_BYTES];
+            bytes[frame_layout::SEQ..frame_layout::RUN].copy_from_slice(&event.to_le_bytes());
+            whole.update(&bytes[frame_layout::LEN_MARK..]);
+            builder.observe(&header, &bytes, place::FIRST_FRAME + event * 48, &[]);
+            longest = longest.max(builder.staged.len());
+        }
+        // 44 bytes of each header; the next ones would no longer fit.
+        assert_eq!((longest, 32_768 - longest < 2 * 48, builder.staged.capacity()), (743 * 44, true, 32_768));
+        let end = place::FIRST_FRAME + 1601 * 48;
+        assert_eq!(builder.finish(None).origin, (end, *whole.finalize().as_bytes()));
+    }
 
     #[test]
     fn a_footer_reads_back_and_every_truncation_is_refused() {
@@ -324,6 +359,8 @@ mod tests {
         for (run, entry) in [(3, entry(9, 8)), (10, entry(9, 9)), (3, RunEntry { count: 0, ..entry(9, 9) })] {
             assert!(Footer::decode(&with(run, entry)).is_err());
         }
+        // A run that was opened here and has one event is the shortest that there is.
+        assert!(Footer::decode(&with(9, entry(9, 9))).is_ok());
         let mut twice = with(3, entry(7, 7));
         let run = twice.split_off(twice.len() - 7);
         *twice.last_mut().unwrap() = 2;

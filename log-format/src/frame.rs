@@ -37,7 +37,7 @@ pub mod layout {
     /// The high byte of `LEN_MARK`.
     pub const MARK: u8 = 0xA6;
     /// Flag: another frame of the same batch follows.
-    pub const FLAG_MORE: u8 = 1 << 0;
+    pub const FLAG_MORE: u8 = 1;
     /// Flag: a hint, which a fold may skip without knowing its type.
     pub const FLAG_HINT: u8 = 1 << 1;
     /// Flag: the payload is not the one that was appended; a redaction has replaced it.

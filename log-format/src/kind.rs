@@ -90,3 +90,19 @@ impl fmt::Display for Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_logs_own_kinds_end_before_the_first_user_type() {
+        let kinds: Vec<Kind> = (0..40).filter_map(Kind::new).collect();
+        assert_eq!(kinds.iter().map(|kind| kind.get()).collect::<Vec<_>>(), (1..40).collect::<Vec<u16>>());
+        for kind in kinds {
+            assert_eq!(kind.is_reserved(), kind.get() < 16, "{kind}");
+            assert!(kind.is_reserved() || (kind.takes_seq() && kind.reserved_name().is_none()));
+        }
+        assert_eq!(Kind::FIRST_USER.get(), 16);
+    }
+}

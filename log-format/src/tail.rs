@@ -131,15 +131,15 @@ fn data_len(bytes: &[u8]) -> usize {
 }
 
 /// The highest durable seq that a proven header behind X tells of. `rest` begins at X. A header counts only if its seq
-/// could stand there: behind n, and not further than frames fit in between. No header ends with a zero, so none reaches
-/// behind the data.
+/// could stand there: n at least, which frames carry that take no seq, and not further than frames fit in between. No header
+/// ends with a zero, so none reaches behind the data.
 fn durable_behind(scanner: &Scanner, rest: &[u8], data_len: usize, expected: Seq) -> u64 {
     let reach = expected.get().saturating_add(rest.len() as u64 / frame_layout::HEADER_LEN_BYTES as u64);
     let mut durable = 0;
     let mut position = 0;
     while let Some(raw) = rest[..data_len].get(position..).and_then(RawHeader::new) {
         if let Some(header) = raw.proven(scanner.key(), scanner.offset() + position as u64)
-            && header.seq > expected
+            && header.seq >= expected
             && header.seq.get() <= reach
         {
             durable = durable.max(header.durable());

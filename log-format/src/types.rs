@@ -366,6 +366,29 @@ mod tests {
     }
 
     #[test]
+    fn a_row_takes_no_more_than_is_reckoned_for_it() {
+        let described = |entry, len| TypeEntry { fingerprint: Some([1; 32]), descriptor: vec![7; len], ..entry };
+        for (name, variant) in [(1, 0), (64, 0), (1, 64), (64, 64)] {
+            let (name, variant) = ("n".repeat(name), "V".repeat(variant));
+            for entry in [row(&name, &variant), described(row(&name, &variant), TypeEntry::MAX_DESCRIPTOR_LEN_BYTES)] {
+                let mut writer = Writer::new();
+                entry.write(&mut writer);
+                let (takes, reckoned) = (writer.into_bytes().len(), entry.len_bytes_at_most());
+                assert!(takes <= reckoned && reckoned <= takes + 48, "{takes} bytes, and {reckoned} were reckoned");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_counts_its_rows_and_ends_at_its_last_kind() {
+        assert_eq!((TypeTable::new().len(), TypeTable::new().is_empty()), (0, true));
+        let table = table(&[row("a", ""), row("b", ""), row("b", "C")]);
+        assert_eq!((table.len(), table.is_empty(), table.rows().count()), (3, false, 3));
+        let kind = |row| TypeTable::kind_of_row(row).map(Kind::get);
+        assert_eq!([kind(0), kind(4095), kind(4096)], [Some(16), Some(16 + 4095), None]);
+    }
+
+    #[test]
     fn a_row_has_one_encoding_and_none_that_can_not_be_read() {
         // Bug: any byte but zero stood for a hint, so two different bodies were the same table; and a row with a name
         // that no reader accepts could be registered, after which the segment's own table was damage.

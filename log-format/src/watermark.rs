@@ -172,4 +172,31 @@ mod tests {
         }
         assert_eq!(WatermarkSlots::read(&[]), WatermarkSlots::default());
     }
+
+    #[test]
+    fn the_higher_counter_is_the_newer_one_in_whichever_slot_it_is() {
+        for (older, newer) in [(4, 5), (5, 6)] {
+            assert_eq!(
+                WatermarkSlots::read(&file(&[watermark(older), watermark(newer)])).newest,
+                Some(watermark(newer))
+            );
+        }
+        // The same counter twice, which no writer leaves: the first one, every time.
+        let mut bytes = file(&[watermark(4), watermark(5)]);
+        bytes[512..].copy_from_slice(&Watermark { offset: 9000, ..watermark(4) }.encode());
+        assert_eq!(WatermarkSlots::read(&bytes).newest, Some(watermark(4)));
+    }
+
+    #[test]
+    fn a_slot_of_zeros_was_never_written_and_anything_else_that_is_no_slot_is_told() {
+        for counter in [4, 5] {
+            let bytes = file(&[watermark(counter)]);
+            let expected = WatermarkSlots { newest: Some(watermark(counter)), defects: vec![] };
+            assert_eq!(WatermarkSlots::read(&bytes), expected);
+        }
+        assert_eq!(WatermarkSlots::read(&[0; layout::FILE_LEN_BYTES]), WatermarkSlots::default());
+        let noise = WatermarkSlots::read(&[0xA6; layout::FILE_LEN_BYTES]);
+        assert_eq!(noise.defects.iter().map(|defect| defect.offset).collect::<Vec<_>>(), layout::SLOTS);
+        assert_eq!(noise.newest, None);
+    }
 }

@@ -291,6 +291,33 @@ mod tests {
         assert!(Reader::new(&[2]).option(Reader::byte).is_err());
     }
 
+    #[test]
+    fn a_count_is_bounded_by_what_is_left_and_a_flag_is_told_where_it_stands() {
+        // One byte for the count; three are left, which hold one item of two bytes.
+        let count = |count, least| Reader::new(&[count, 7, 7, 7]).count(least);
+        assert_eq!([count(1, 2), count(3, 1), count(3, 0)], [Ok(1), Ok(3), Ok(3)]);
+        for (number, least) in [(2, 2), (4, 1), (4, 0), (1, 4)] {
+            let refused = Malformed { expected: "a count that the body can hold", at: 0 };
+            assert_eq!(count(number, least), Err(refused), "{number} of {least} bytes");
+        }
+        for behind in 1..4 {
+            let mut body = vec![0; behind];
+            body.push(2);
+            let mut reader = Reader::new(&body);
+            for _ in 0..behind {
+                assert_eq!(reader.flag(), Ok(false));
+            }
+            assert_eq!(reader.flag(), Err(Malformed { expected: "0 or 1", at: behind }));
+        }
+    }
+
+    #[test]
+    fn a_writer_whose_bytes_were_taken_begins_anew() {
+        let mut writer = Writer::new();
+        assert_eq!((writer.byte(7).take_bytes(), writer.byte(8).take_bytes()), (vec![7], vec![8]));
+        assert_eq!(writer.into_bytes(), []);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 256 }, ..ProptestConfig::default() })]
 

@@ -229,7 +229,7 @@ impl<'a> Trial<'a> {
                 self.tree.write(file, text)?;
             }
             eprintln!("{}: building {} changes at once", self.set.name, open.len() - left.len());
-            match self.tree.build(&self.set.test)? {
+            match self.tree.build(&self.set.test, self.set.opt_level)? {
                 Built::Tests(tests) => return Ok(tests),
                 Built::Errors(errors) => {
                     let before = left.len();
@@ -252,10 +252,18 @@ impl<'a> Trial<'a> {
             let changed = changed.map(|mutant| mutant.applied(text).ok_or("a place that is not there".to_owned()));
             self.tree.write(file, &changed.transpose()?.unwrap_or_else(|| text.clone()))?;
         }
-        match self.tree.build(&self.set.test)? {
-            Built::Errors(_) => Ok(Fate::Unviable),
-            Built::Tests(tests) => trying::fate(self.set, &self.tree.root.join(&self.set.package), &tests, None),
+        let package = self.tree.root.join(&self.set.package);
+        // Only what the next stage asks is built: most are noticed by the first one.
+        for stage in &self.set.stage {
+            match self.tree.build(&stage.build(&self.set.test), self.set.opt_level)? {
+                Built::Errors(_) => return Ok(Fate::Unviable),
+                Built::Tests(tests) => match trying::asked(stage, &package, &tests, None)? {
+                    Fate::Missed => {}
+                    noticed => return Ok(noticed),
+                },
+            }
         }
+        Ok(Fate::Missed)
     }
 }
 

@@ -42,8 +42,11 @@ impl Tree {
     }
 
     /// Builds tests.
-    pub(crate) fn build(&self, arguments: &[String]) -> Result<Built, String> {
+    pub(crate) fn build(&self, arguments: &[String], opt_level: Option<u8>) -> Result<Built, String> {
         let mut command = Command::new("cargo");
+        if let Some(level) = opt_level {
+            command.env("CARGO_PROFILE_TEST_OPT_LEVEL", level.to_string());
+        }
         command.args(["test", "--no-run", "--message-format=json"]).args(arguments);
         // What a change costs is its build: no debug information, and only what changed.
         command.env("CARGO_TARGET_DIR", &self.target).env("CARGO_PROFILE_TEST_DEBUG", "false");

@@ -55,6 +55,7 @@ pub(crate) fn asked(
     command.arg(format!("--cpu={}", stage.cpu_seconds)).arg(format!("--as={MOST_BYTES}")).arg("--core=0");
     command.arg(executable).arg("--quiet").args(&stage.arguments);
     command.current_dir(package).env("CARGO_MANIFEST_DIR", package);
+    command.envs(&stage.env);
     command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true").env_remove("TAFFRAIL_MUTANT");
     if let Some(number) = number {
         command.env("TAFFRAIL_MUTANT", number.to_string());

@@ -166,19 +166,6 @@ fn headers_that_match_their_crc_and_say_the_impossible_are_refused() {
 }
 
 #[test]
-fn an_unknown_flag_that_is_no_critical_one_is_passed_over() {
-    let image = Image::sample();
-    let frame = &image.frames[2];
-    let mut bytes = image.bytes[frame.start..frame.end].to_vec();
-    bytes[layout::frame::FLAGS] |= 1 << 6;
-    reseal(&mut bytes, LOG, 1, frame.start as u64);
-    let Step::Frame(read) = Scanner::new(image.key, frame.start as u64, None).step(&bytes, true) else {
-        panic!("refused")
-    };
-    assert_eq!((read.header.seq.get(), read.header.flags.more), (frame.seq, frame.more));
-}
-
-#[test]
 fn recorded_absences_are_passed_over_and_the_footer_knows_the_one_at_the_end() {
     // Bug: a footer's next seq was the one behind its last event, also where an absence was recorded behind that event:
     // the next segment began with a seq that had been durable.

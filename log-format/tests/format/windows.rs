@@ -1,7 +1,7 @@
 //! The scanner sees the same frames through windows of every size, and tells truly what it needs.
 
-use crate::image::{FIRST, Image};
-use taffrail_log_format::{DefectKind, Scanner, Seq, Step, Verdict, scan_tail};
+use crate::image::{FIRST, Image, header, seq};
+use taffrail_log_format::{DefectKind, GapRange, GapReason, Gaps, Kind, Scanner, Seq, Step, Verdict, scan_tail};
 
 fn scanner(image: &Image) -> Scanner {
     Scanner::new(image.key, FIRST as u64, Some(Seq::FIRST))
@@ -105,4 +105,52 @@ fn zeros_from_any_byte_on_are_an_end_or_a_tear_that_keeps_whole_batches() {
         assert!([Verdict::End, Verdict::Torn].contains(&tail.verdict), "cut at {cut}: {tail:?}");
         assert_eq!(tail.verdict == Verdict::End, tail.defect.is_none() && !whole.last().is_some_and(|f| f.more));
     }
+}
+
+#[test]
+fn a_few_zeros_at_the_end_are_free_space_and_nothing_is_the_end() {
+    let key = Image::sample().key;
+    let step = |bytes: &[u8]| format!("{:?}", Scanner::new(key, FIRST as u64, None).step(bytes, true));
+    assert_eq!(step(&[]), "End");
+    for len in [1, 8, 47, 48, 300] {
+        assert_eq!(step(&vec![0; len]), "Free", "{len} zeros");
+    }
+}
+
+#[test]
+fn a_scanner_knows_the_absences_that_it_has_read_or_been_told_of_and_goes_back_to_a_mark() {
+    let absent = |first, last| GapRange {
+        first: seq(first),
+        last: seq(last),
+        reason: GapReason::Compacted,
+        digest: [1; 32],
+        kept_in: String::new(),
+    };
+    let gaps = Gaps::new(vec![absent(5, 6), absent(8, 8)]).expect("ascending");
+    let mut image = Image::new(&header(2, seq(5)), 1, gaps.clone());
+    image.push(Kind::FIRST_USER, b"seventh", 6, true);
+    image.push(Kind::FIRST_USER, b"ninth", 6, false);
+    let mut scanner = Scanner::new(image.key, FIRST as u64, Some(seq(5)));
+    assert_eq!(scanner.gaps(), &Gaps::default());
+    let mut marks = Vec::new();
+    for frame in &image.frames {
+        marks.push((scanner.mark(), scanner.expected(), scanner.in_batch()));
+        assert!(matches!(scanner.step(&image.bytes[frame.start..], true), Step::Frame(_)));
+    }
+    assert_eq!((scanner.gaps(), scanner.expected()), (&gaps, Some(seq(10))));
+    for ((mark, expected, in_batch), frame) in marks.iter().zip(&image.frames) {
+        scanner.go_back(*mark);
+        assert_eq!((mark.offset(), scanner.offset()), (frame.start as u64, frame.start as u64));
+        assert_eq!((scanner.expected(), scanner.in_batch(), scanner.gaps()), (*expected, *in_batch, &gaps));
+    }
+    // One that begins behind the record of them has to be told.
+    let behind = image.frames[2].start;
+    let mut told = Scanner::new(image.key, behind as u64, Some(seq(5)));
+    told.assume_gaps(gaps.clone());
+    assert_eq!((told.gaps(), told.expected()), (&gaps, Some(seq(7))));
+    assert!(matches!(told.step(&image.bytes[behind..], true), Step::Frame(frame) if frame.header.seq == seq(7)));
+    assert_eq!(told.expected(), Some(seq(9)));
+    let mut untold = Scanner::new(image.key, behind as u64, None);
+    untold.assume_gaps(gaps);
+    assert_eq!(untold.expected(), None);
 }
