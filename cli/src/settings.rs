@@ -273,8 +273,7 @@ mod tests {
     /// `docs/config.md` tells every key, with its default and its variable; and its example holds.
     #[test]
     fn the_page_of_settings_tells_what_there_is() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config.md");
-        let page = std::fs::read_to_string(path).expect("the page");
+        let page = include_str!("../../docs/config.md");
         let cells = |line: &str| -> Vec<String> {
             line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
         };
