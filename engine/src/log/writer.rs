@@ -406,10 +406,11 @@ impl Writer {
     }
 
     /// Where no sync follows each write, has the medium begin with what was written, so that the next sync finds little left
-    /// to do.
+    /// to do. Only where nobody else writes: what fails on the way is told to this file's next sync alone, and another process
+    /// would take what it syncs itself for whole.
     fn hurry(&mut self) {
         let len = self.written - self.under_way;
-        if self.options.sync != SyncPolicy::Always && len >= Self::HURRY_LEN_BYTES {
+        if self.options.exclusive && self.options.sync != SyncPolicy::Always && len >= Self::HURRY_LEN_BYTES {
             self.head.segment.file.start_writeback(self.under_way, len);
             self.under_way = self.written;
         }
