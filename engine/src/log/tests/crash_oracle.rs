@@ -29,6 +29,8 @@ pub(super) struct Submitted {
     pub(super) id: i64,
     pub(super) events: Vec<Wanted>,
     pub(super) outcome: Outcome,
+    /// The seq of its first event where it was acknowledged: of the log's own, which come before the user's, if it has any.
+    pub(super) begins: u64,
     /// Whether a journal has called its last event durable.
     pub(super) is_durable: bool,
 }
@@ -68,7 +70,8 @@ impl Oracle {
     /// Notes that a journal calls a seq durable.
     ///
     /// A failed sync may take batches that were acknowledged without being durable, as the policies other than `Always` allow.
-    /// Their seqs are issued again then, and it is the events that bear them now that are durable.
+    /// Their seqs are issued again then, to the user's events and to the log's own ones before them, and it is the events that
+    /// bear them now that are durable.
     pub(super) fn note_durable(&mut self, durable: u64) {
         self.durable = self.durable.max(durable);
         let mut issued_again_from = u64::MAX;
@@ -76,7 +79,7 @@ impl Oracle {
             let Outcome::Acked(appended) = submitted.outcome else { continue };
             let last = appended.last.get();
             submitted.is_durable |= last <= self.durable && last < issued_again_from;
-            issued_again_from = issued_again_from.min(appended.first.get());
+            issued_again_from = issued_again_from.min(submitted.begins);
         }
     }
 

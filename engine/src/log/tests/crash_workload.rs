@@ -1,6 +1,7 @@
 //! Seeded workloads: what processes do to a store, and the model of it.
 
 use super::crash_oracle::{EVENTS_PER_ID, Oracle, Outcome, Submitted, Wanted};
+use super::crash_reader::{Event, read_log};
 use crate::fold::snapshot::{self, SnapshotHead};
 use crate::storage::{Fault, SimDisk, SimProcess, Storage};
 use crate::{
@@ -193,8 +194,19 @@ impl World {
                 outcome
             }
         };
-        self.oracle.submitted.push(Submitted { id, events, outcome, is_durable: false });
+        let begins = if let Outcome::Acked(appended) = outcome { self.begin_of(id, appended.first) } else { 0 };
+        self.oracle.submitted.push(Submitted { id, events, outcome, begins, is_durable: false });
         self.oracle.note_durable(durable);
+    }
+
+    /// The seq with which an acknowledged batch begins, whose first event of the user has this one. The log is looked at where
+    /// a sync may fail only: there alone does it matter.
+    fn begin_of(&self, id: i64, first: Seq) -> u64 {
+        let log = if self.case.faults.is_empty() { Vec::new() } else { read_log(&self.disk).unwrap_or_default() };
+        let is_own = |event: &Event| event.seq == first.get() && event.time_ns.div_euclid(EVENTS_PER_ID) == id;
+        let own = log.iter().position(is_own).unwrap_or(0);
+        let prelude = log[..own].iter().rev().take_while(|event| event.more);
+        first.get() - prelude.count() as u64
     }
 
     fn batch(&mut self, id: i64) -> (Batch, Vec<Wanted>) {
