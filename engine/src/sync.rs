@@ -5,6 +5,12 @@
 //! Whatever several threads of one program share goes through here, or those tests do not see it.
 
 #[cfg(all(test, shuttle))]
-pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic};
+pub(crate) use shuttle::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic},
+    thread,
+};
 #[cfg(not(all(test, shuttle)))]
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic};
+pub(crate) use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic},
+    thread,
+};

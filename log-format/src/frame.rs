@@ -189,7 +189,7 @@ impl<'a> RawHeader<'a> {
     /// The header, if it is proven for its place: [`RawHeader::check`] without the error's texts, for searches that ask
     /// every eight bytes.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn proven(&self, key: &SegmentKey, offset: u64) -> Option<Header> {
         let bytes = self.0;
         let known = bytes[layout::FLAGS] & layout::FLAGS_CRITICAL_UNKNOWN == 0;
@@ -198,8 +198,9 @@ impl<'a> RawHeader<'a> {
         (plausible && stored == key.header_crc(offset, bytes)).then(|| self.decode()).flatten()
     }
 
-    #[inline]
-    fn decode(&self) -> Option<Header> {
+    /// The fields, of a header that is known to be proven.
+    #[inline(always)]
+    pub(crate) fn decode(&self) -> Option<Header> {
         let bytes = self.0;
         let u32_at = |at| u32::from_le_bytes(field(bytes, at));
         let u64_at = |at| u64::from_le_bytes(field(bytes, at));

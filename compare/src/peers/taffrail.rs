@@ -17,6 +17,8 @@ pub struct Taffrail {
 }
 
 const RUN: &str = "bench";
+/// Threads that read and prove ahead of a replay.
+const THREADS: usize = 1;
 
 struct Writer {
     /// Before the journal, which it borrows.
@@ -121,12 +123,13 @@ impl Log for Events {
     }
 
     fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let mut events = self.reader.events(Query::all())?;
-        while let Some(record) = events.next()? {
+        let mut events = self.reader.events(Query::all())?.prove_ahead(THREADS);
+        events.for_each(|record| {
             if !is_own(&record) {
                 take(&record.payload);
             }
-        }
+            Ok(true)
+        })?;
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 use crate::error::{Error, Result};
+use crate::log::ahead::{Ahead, Piece};
 use crate::log::segment::Segment;
 use crate::storage::{StorageFile, read_full_at};
+use std::ops::Range;
 use std::sync::Arc;
 use taffrail_log_format::{DefectKind, Header, Scanner, SegmentKey, Seq, Step, find_header, layout};
 
@@ -19,6 +21,10 @@ pub(crate) struct Cursor {
     reached_end: bool,
     /// Nothing at or behind this offset is looked at.
     limit: u64,
+    /// Who reads and proves before this cursor comes there.
+    ahead: Option<Ahead>,
+    /// Frames of the window that were proven by those, one behind the other: from the first of them that was not passed yet.
+    proven: Range<u64>,
 }
 
 impl Cursor {
@@ -42,6 +48,8 @@ impl Cursor {
             filled: 0,
             reached_end: false,
             limit: u64::MAX,
+            ahead: None,
+            proven: 0..0,
         }
     }
 
@@ -55,6 +63,8 @@ impl Cursor {
             filled: 0,
             reached_end: false,
             limit: self.limit,
+            ahead: None,
+            proven: 0..0,
         }
     }
 
@@ -64,9 +74,19 @@ impl Cursor {
         start.and_then(|start| self.window[..self.filled].get(start..)?.get(..len as usize)).unwrap_or_default()
     }
 
-    /// Forgets what was read ahead.
+    /// Forgets what was read ahead, and reads no more so: somebody may be writing.
     pub(crate) fn forget(&mut self) {
         (self.window_at, self.filled, self.reached_end) = (self.scanner.offset(), 0, false);
+        (self.ahead, self.proven) = (None, 0..0);
+    }
+
+    /// Lets other threads read and prove what comes next, where that is worth a thread.
+    pub(crate) fn prove_ahead(&mut self, threads: usize) {
+        let begin = self.scanner.offset();
+        let is_long = || self.file.len_bytes().is_ok_and(|len| len.saturating_sub(begin) >= Ahead::LEAST_LEN_BYTES);
+        if threads > 0 && self.limit == u64::MAX && is_long() {
+            self.ahead = Ahead::start(&self.file, *self.scanner.key(), begin, threads);
+        }
     }
 
     /// Looks at nothing at or behind an offset.
@@ -82,7 +102,13 @@ impl Cursor {
         let offset = self.scanner.offset();
         let start = usize::try_from(offset.checked_sub(self.window_at)?).ok()?;
         let window = self.window[..self.filled].get(start..)?;
-        let header = self.scanner.step_plain(window)?;
+        let header = if self.proven.start == offset && offset < self.proven.end {
+            let header = self.scanner.step_proven(window)?;
+            self.proven.start = self.scanner.offset();
+            header
+        } else {
+            self.scanner.step_plain(window)?
+        };
         let crc = window.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         Some((header, offset, crc))
     }
@@ -97,7 +123,7 @@ impl Cursor {
         if let Some(start) = start
             && self.window[..self.filled].get(start..).is_some_and(Scanner::fits)
         {
-            return Ok(self.scanner.step(&self.window[start..self.filled], self.reached_end));
+            return Ok(self.step_in_window(start));
         }
         let mut wanted = 1;
         loop {
@@ -113,7 +139,17 @@ impl Cursor {
             }
         }
         let start = self.prepare(0)?;
-        Ok(self.scanner.step(&self.window[start..self.filled], self.reached_end))
+        Ok(self.step_in_window(start))
+    }
+
+    fn step_in_window(&mut self, start: usize) -> Step<'_> {
+        let offset = self.scanner.offset();
+        let step = self.scanner.step(&self.window[start..self.filled], self.reached_end);
+        if self.proven.start == offset {
+            // Those behind it are still what they were proven to be.
+            self.proven.start = self.scanner.offset();
+        }
+        step
     }
 
     /// Goes on behind what [`Step::Bad`] told of: behind the frame where its header is proven, else at the next proven
@@ -169,6 +205,9 @@ impl Cursor {
     /// in the window they start.
     fn prepare(&mut self, wanted: usize) -> Result<usize> {
         let offset = self.scanner.offset();
+        if let Some(piece) = self.ahead.as_mut().filter(|_| wanted > 0).and_then(|ahead| ahead.piece_at(offset)) {
+            self.adopt(piece);
+        }
         let covered = offset >= self.window_at && offset <= self.window_at + self.filled as u64;
         let start = if covered { usize::try_from(offset - self.window_at).unwrap_or(0) } else { self.filled };
         if !covered {
@@ -190,8 +229,23 @@ impl Cursor {
         Ok(0)
     }
 
+    /// Takes what was read and proven for the window. It ends with the proven frames, so that the next piece is asked for
+    /// where its first frame begins.
+    fn adopt(&mut self, piece: Piece) {
+        self.filled = usize::try_from(piece.until - piece.at).unwrap_or(piece.filled).min(piece.filled);
+        (self.window_at, self.reached_end) = (piece.at, false);
+        self.proven = piece.first..piece.until;
+        let used = std::mem::replace(&mut self.window, piece.bytes);
+        if let Some(ahead) = &mut self.ahead {
+            ahead.give_back(used);
+        }
+    }
+
     fn fill(&mut self, from: usize, wanted: usize) -> Result<()> {
-        let len = wanted.max(Self::WINDOW_LEN_BYTES);
+        let len = match &self.ahead {
+            Some(_) => Ahead::left_in_piece(self.window_at).min(Self::WINDOW_LEN_BYTES).max(wanted),
+            None => Self::WINDOW_LEN_BYTES.max(wanted),
+        };
         let left = self.limit.saturating_sub(self.window_at);
         let len = len.min(usize::try_from(left).unwrap_or(usize::MAX));
         if self.window.len() < len {

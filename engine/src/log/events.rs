@@ -43,6 +43,8 @@ pub(crate) struct Forward {
     finished: bool,
     /// Whether what can not be read is passed over.
     past_damage: bool,
+    /// Threads that read and prove ahead.
+    threads: usize,
 }
 
 /// What was found next.
@@ -112,6 +114,17 @@ impl<'a> Events<'a> {
         }
     }
 
+    /// Lets other threads read and prove what comes next, up to 2 MiB ahead and for each segment anew: for reading much in
+    /// order, which then takes about half of the time with one such thread. What is found, and what is refused, stays the
+    /// same. Without effect where nothing large is left to be read, and when reading backwards.
+    #[must_use]
+    pub fn prove_ahead(mut self, threads: usize) -> Events<'a> {
+        if let Order::Forward(forward) = &mut self.order {
+            forward.threads = threads;
+        }
+        self
+    }
+
     /// The next event; `None` at the end of the log or of the query.
     ///
     /// # Errors
@@ -168,17 +181,23 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// Calls `take` for every event until it says `false`.
+    /// Calls `take` for every event until it says `false`. For small events this takes less time than [`Events::next`].
     ///
     /// # Errors
     /// As [`Events::next`], and what `take` returns.
+    #[inline]
     pub fn for_each(&mut self, mut take: impl FnMut(Record<'_>) -> Result<bool>) -> Result<()> {
-        while let Some(record) = self.next()? {
+        loop {
+            if let Order::Forward(Forward { current: Some(open), .. }) = &mut self.order
+                && !open.each_plain(&mut take)?
+            {
+                return Ok(());
+            }
+            let Some(record) = self.next_slowly()? else { return Ok(()) };
             if !take(record)? {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 
@@ -193,6 +212,7 @@ impl Forward {
             paused: false,
             finished: false,
             past_damage: false,
+            threads: 0,
         })
     }
 
@@ -340,7 +360,10 @@ impl Forward {
                 let next_seq = footer.next_seq;
                 self.leave(reader, opened.number(), next_seq);
             }
-            _ => self.current = Some(Box::new(opened)),
+            _ => {
+                opened.prove_ahead(self.threads);
+                self.current = Some(Box::new(opened));
+            }
         }
         Ok(None)
     }

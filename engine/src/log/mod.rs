@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what an event means: a payload is bytes.
 
+mod ahead;
 mod appender;
 pub(crate) mod archived;
 mod batch;

@@ -27,6 +27,7 @@ mod interleaved_storage;
 mod lock_rot;
 mod model;
 mod policies;
+mod proving_ahead;
 mod reading;
 mod repairing;
 mod settling;
