@@ -5,7 +5,7 @@ use super::failing_storage::Failing;
 use crate::log::evidence::Evidence;
 use crate::log::lock::{LastKnown, StoreLock};
 use crate::log::recovery::RecoveryPlan;
-use crate::log::settle::{settle, settle_new};
+use crate::log::settle::{foresee, settle, settle_new};
 use crate::plan::Authority;
 use crate::repair::{RepairMode, RepairPlan};
 use crate::storage::{Memory, Storage};
@@ -89,6 +89,24 @@ fn the_last_holder_is_believed_within_its_boot_and_as_far_as_log_and_watermark_b
     let mut wordless = with_watermark(&files, other);
     wordless.remove("LOCK");
     assert_eq!(settled(&wordless).unwrap_err().code(), "T0304");
+}
+
+#[test]
+fn what_settling_would_say_is_foreseen_by_reading() {
+    let log = intact(12 << 10, 40);
+    let in_order = log.files.clone();
+    let mut unreleased = in_order.clone();
+    unreleased.remove("LOCK");
+    let mut damaged = unreleased.clone();
+    let last = log.frames[&number(newest(&log))].last().unwrap();
+    damaged.get_mut(&segment_name(newest(&log))).unwrap()[usize::try_from(last.offset).unwrap() + 20] ^= 1;
+    for (files, expected) in [(&in_order, Ok(true)), (&unreleased, Ok(false)), (&damaged, Err("T0301"))] {
+        let store = store_of(files);
+        let plan = RecoveryPlan::make(&store).unwrap();
+        assert_eq!(foresee(&store, &plan).map_err(|error| error.code()), expected);
+        assert_eq!(&files_of(&store), files, "looking changes nothing");
+        assert_eq!(settled(files).map(|(clean, _)| clean).map_err(|error| error.code()), expected);
+    }
 }
 
 #[test]
