@@ -120,7 +120,8 @@ impl<'a> Trial<'a> {
             }
         }
         let out = out.join(&set.name);
-        let tree = Tree::copy(root, &out)?;
+        // A report is asked for beside a run as well, whose tree has changes in it.
+        let tree = if arguments.report { Tree::at(&out) } else { Tree::copy(root, &out)? };
         let results = Results::open(&out.join("results.jsonl"))?;
         Ok(Trial {
             set,
@@ -149,13 +150,14 @@ impl<'a> Trial<'a> {
         if !open.is_empty() && !self.report {
             self.try_all(&open, &mut fates)?;
         }
+        let mut explained = Explained::default();
         for number in &self.chosen {
             let what = self.mutants[*number].what();
             match fates.get(number) {
                 Some(Fate::Killed) => counts.killed += 1,
                 Some(Fate::Endless) => counts.endless += 1,
                 Some(Fate::Unviable) => counts.unviable += 1,
-                Some(Fate::Missed) if page.contains(&format!("`{what}`")) => counts.explained += 1,
+                Some(Fate::Missed) if explained.takes(page, what) => counts.explained += 1,
                 Some(Fate::Missed) => counts.missed.push(self.mutants[*number].name.clone()),
                 None => counts.untried += 1,
             }
@@ -267,7 +269,47 @@ impl<'a> Trial<'a> {
     }
 }
 
+/// Changes that were found on the page. Without their lines several may be called the same, and an explanation is for one of them,
+/// or for as many as it says: those that tests notice today are not explained by it.
+#[derive(Debug, Default)]
+struct Explained(BTreeMap<String, usize>);
+
+impl Explained {
+    fn takes(&mut self, page: &str, what: String) -> bool {
+        let most = explained_times(page, &what);
+        let taken = self.0.entry(what).or_default();
+        *taken += 1;
+        *taken <= most
+    }
+}
+
+/// How many changes of this name a page explains: `NAME`, or `NAME` (3 times).
+fn explained_times(page: &str, what: &str) -> usize {
+    let name = format!("`{what}`");
+    let behind = page.split(name.as_str()).skip(1);
+    let times = behind.map(|text| {
+        let said = text.trim_start().strip_prefix('(').and_then(|text| text.split_once(" times)"));
+        said.and_then(|(number, _)| number.parse().ok()).unwrap_or(1)
+    });
+    times.sum()
+}
+
 fn shard_of(text: &str) -> Result<(usize, usize), String> {
     let parsed = text.split_once('/').and_then(|(shard, shards)| Some((shard.parse().ok()?, shards.parse().ok()?)));
     parsed.filter(|(shard, shards)| shard < shards).ok_or_else(|| format!("{text:?} is no shard, like 0/8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_is_for_as_many_changes_as_it_says() {
+        let page = "- `a.rs: replace > with >=`: a reason.\n- `a.rs: replace | with ^` (2 times): (another).";
+        let mut explained = Explained::default();
+        let mut takes = |what: &str| explained.takes(page, what.to_owned());
+        assert_eq!(["a.rs: replace > with >="; 2].map(&mut takes), [true, false]);
+        assert_eq!(["a.rs: replace | with ^"; 3].map(&mut takes), [true, true, false]);
+        assert!(!takes("a.rs: replace > with") && !takes("b.rs: replace > with >="));
+    }
 }

@@ -25,6 +25,7 @@ pub(crate) struct Results {
 impl Results {
     pub(crate) fn open(path: &Path) -> Result<Results, String> {
         let trouble = |error: std::io::Error| format!("{}: {error}", path.display());
+        path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(trouble)?;
         let text = std::fs::read_to_string(path).unwrap_or_default();
         // A last line that was cut off is found again.
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());

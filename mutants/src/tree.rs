@@ -25,15 +25,20 @@ impl Tree {
     pub(crate) fn copy(from: &Path, to: &Path) -> Result<Tree, String> {
         let output = Command::new("git").args(["ls-files", "-z"]).current_dir(from).output();
         let output = output.map_err(|error| format!("git: {error}"))?;
-        let root = to.join("tree");
+        let tree = Tree::at(to);
         for name in String::from_utf8_lossy(&output.stdout).split('\0').filter(|name| !name.is_empty()) {
             let bytes = std::fs::read(from.join(name));
             // What was removed and is still listed is not there to be copied.
             if let Ok(bytes) = bytes {
-                write_changed(&root.join(name), &bytes)?;
+                write_changed(&tree.root.join(name), &bytes)?;
             }
         }
-        Ok(Tree { root, target: to.join("target") })
+        Ok(tree)
+    }
+
+    /// Where a copy is, or will be.
+    pub(crate) fn at(to: &Path) -> Tree {
+        Tree { root: to.join("tree"), target: to.join("target") }
     }
 
     /// Writes a file, unless it is as it should be: what was not touched is not built again.

@@ -1,8 +1,10 @@
 //! What is known of the log's end beside its newest segment.
 
 use super::damage_kit::{Files, Intact, intact, kinds, lost, number, segment_name, store_of, verified};
+use super::failing_storage::Failing;
 use crate::fold::snapshot::{self, SnapshotHead};
 use crate::lab_result::tell;
+use crate::log::evidence::Evidence;
 use crate::plan::Authority;
 use crate::repair::{RepairMode, RepairPlan};
 use crate::storage::{Memory, Storage};
@@ -171,6 +173,19 @@ fn evidence_of_another_log_and_what_is_no_evidence_refuse_nothing() {
         let store = with_snapshot(&files, &bytes, log.last + 900);
         assert_eq!(verified(&store).severity, Severity::Clean, "{what}");
         assert!(Journal::options().open_on(Arc::new(store)).is_ok(), "{what}");
+    }
+}
+
+#[test]
+fn a_snapshot_is_opened_only_where_its_name_says_more_than_the_rest() {
+    let log = intact(12 << 10, 40);
+    let log_id = crate::Reader::open_on(Arc::new(store_of(&log.files))).unwrap().log_id();
+    for (seq, opened) in [(log.last - 1, 0), (log.last, 0), (log.last + 1, 1)] {
+        let store = Failing::new(with_snapshot(&log.files, &snapshot_of(log_id, seq), seq));
+        let at_least = Evidence::read(&store).unwrap().of(&store, log_id);
+        assert_eq!(at_least.durable, seq.max(log.last));
+        let snapshots = store.opened().iter().filter(|name| name.starts_with("snapshots/")).count();
+        assert_eq!(snapshots, opened, "of {seq}, where {} are known of", log.last);
     }
 }
 

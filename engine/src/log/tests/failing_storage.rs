@@ -13,6 +13,10 @@ type Answers = VecDeque<Option<io::ErrorKind>>;
 struct Script {
     /// For the next openings of files of this name.
     opens: Vec<(String, Answers)>,
+    /// Names of the files that were opened.
+    opened: Vec<String>,
+    /// Files that somebody else has open as well, as a process does that was forked while they were open.
+    inherited: Option<Vec<Arc<dyn StorageFile>>>,
     /// For the next attempts to take a lock.
     locks: Answers,
     /// For the next listings of this directory.
@@ -34,7 +38,7 @@ pub(super) struct Failing {
 
 #[derive(Debug)]
 struct FailingFile {
-    file: Box<dyn StorageFile>,
+    file: Arc<dyn StorageFile>,
     name: String,
     script: Arc<Mutex<Script>>,
 }
@@ -52,6 +56,12 @@ impl Failing {
     /// The next openings of a file.
     pub(super) fn opens(self, name: &str, answers: &[Option<io::ErrorKind>]) -> Failing {
         self.script.lock().unwrap().opens.push((name.to_owned(), answers.iter().copied().collect()));
+        self
+    }
+
+    /// Another process holds open whatever is opened from now on, and goes on when it is closed here.
+    pub(super) fn inherited(self) -> Failing {
+        self.script.lock().unwrap().inherited = Some(Vec::new());
         self
     }
 
@@ -77,6 +87,10 @@ impl Failing {
         self.script.lock().unwrap().sleeps.clone()
     }
 
+    pub(super) fn opened(&self) -> Vec<String> {
+        self.script.lock().unwrap().opened.clone()
+    }
+
     pub(super) fn segment_writes(&self) -> Vec<usize> {
         self.script.lock().unwrap().segment_writes.clone()
     }
@@ -93,7 +107,12 @@ impl Storage for Failing {
         if let Some(entry) = self.memory.entry(name)?.filter(|entry| entry.kind != EntryKind::File) {
             return Err(WrongKind { name: entry.name, found: entry.kind, expected: EntryKind::File }.into_io());
         }
-        let file = self.memory.open(name, mode)?;
+        let file: Arc<dyn StorageFile> = Arc::from(self.memory.open(name, mode)?);
+        let mut script = self.script.lock().unwrap();
+        script.opened.push(name.to_owned());
+        if let Some(inherited) = &mut script.inherited {
+            inherited.push(Arc::clone(&file));
+        }
         Ok(Box::new(FailingFile { file, name: name.to_owned(), script: Arc::clone(&self.script) }))
     }
     fn list(&self, directory: &str) -> io::Result<Vec<Entry>> {

@@ -5,9 +5,13 @@ use super::failing_storage::Failing;
 use crate::log::evidence::Evidence;
 use crate::log::lock::{LastKnown, StoreLock};
 use crate::log::recovery::RecoveryPlan;
-use crate::log::settle::{settle, settle_new};
+use crate::log::settle::{foresee, settle, settle_new};
+use crate::plan::Authority;
+use crate::repair::{RepairMode, RepairPlan};
 use crate::storage::{Memory, Storage};
-use crate::{ErrorKind, Journal, LockState, LogId, SegmentHeader, SegmentNumber, Seq, Verdict, Watermark};
+use crate::{
+    ErrorKind, Journal, Kind, LockState, LogId, Reader, SegmentHeader, SegmentNumber, Seq, Verdict, Watermark,
+};
 use std::sync::Arc;
 
 fn newest(log: &Intact) -> u32 {
@@ -88,6 +92,24 @@ fn the_last_holder_is_believed_within_its_boot_and_as_far_as_log_and_watermark_b
 }
 
 #[test]
+fn what_settling_would_say_is_foreseen_by_reading() {
+    let log = intact(12 << 10, 40);
+    let in_order = log.files.clone();
+    let mut unreleased = in_order.clone();
+    unreleased.remove("LOCK");
+    let mut damaged = unreleased.clone();
+    let last = log.frames[&number(newest(&log))].last().unwrap();
+    damaged.get_mut(&segment_name(newest(&log))).unwrap()[usize::try_from(last.offset).unwrap() + 20] ^= 1;
+    for (files, expected) in [(&in_order, Ok(true)), (&unreleased, Ok(false)), (&damaged, Err("T0301"))] {
+        let store = store_of(files);
+        let plan = RecoveryPlan::make(&store).unwrap();
+        assert_eq!(foresee(&store, &plan).map_err(|error| error.code()), expected);
+        assert_eq!(&files_of(&store), files, "looking changes nothing");
+        assert_eq!(settled(files).map(|(clean, _)| clean).map_err(|error| error.code()), expected);
+    }
+}
+
+#[test]
 fn evidence_is_asked_for_one_log_and_what_is_known_goes_into_every_line() {
     let log = intact(12 << 10, 40);
     let store = store_of(&log.files);
@@ -127,6 +149,83 @@ fn a_scan_begins_at_the_watermark_where_its_frame_is_and_else_at_the_beginning()
         (plan.scanned_from, plan.tail.verdict, plan.refusal().unwrap().code()),
         (4608, Verdict::Damaged, "T0301")
     );
+}
+
+#[test]
+fn a_batch_of_which_only_some_frames_are_there_is_cut_where_it_begins() {
+    let log = intact(12 << 10, 39);
+    let frames = &log.frames[&number(newest(&log))];
+    let last = frames.len() - 1;
+    let [first, second] = [frames[last - 1], frames[last]];
+    assert!(first.header.flags.more && !second.header.flags.more && !frames[last - 2].header.flags.more);
+    let mut files = log.files.clone();
+    ["LOCK", "watermark"].iter().for_each(|name| drop(files.remove(*name)));
+    let whole = RecoveryPlan::make(&store_of(&files)).unwrap();
+    assert_eq!((whole.tail.verdict, whole.head(), whole.cut()), (Verdict::End, log.last, None));
+    assert_eq!(whole.end(), (number(newest(&log)), second.end));
+    files.get_mut(&segment_name(newest(&log))).unwrap()[usize::try_from(second.offset).unwrap()..].fill(0);
+    let plan = RecoveryPlan::make(&store_of(&files)).unwrap();
+    assert_eq!((plan.tail.verdict, plan.head()), (Verdict::Torn, log.last - 2));
+    assert_eq!((plan.end(), plan.cut()), ((number(newest(&log)), first.offset), Some(first.offset..second.offset)));
+}
+
+/// A log whose newest segment has been rewritten, with events missing in the middle of it and nothing behind it.
+fn with_gaps_in_the_newest() -> (Intact, u32) {
+    let log = intact(12 << 10, 40);
+    let newest = newest(&log);
+    let events: Vec<_> = log.frames[&number(newest)].iter().filter(|frame| frame.header.kind.takes_seq()).collect();
+    // The first one of a batch: a watermark can stand right before it.
+    let victim = events.windows(2).find(|pair| !pair[0].header.flags.more).unwrap()[1];
+    assert!(victim.header.seq.get() < log.last);
+    let mut files = log.files.clone();
+    files.get_mut(&segment_name(newest)).unwrap()[usize::try_from(victim.offset).unwrap() + 20] ^= 1;
+    let storage: Arc<dyn Storage> = Arc::new(store_of(&files));
+    let plan = RepairPlan::make(&*storage, RepairMode::Salvage).unwrap();
+    let authority = Authority {
+        plan: plan.name().to_owned(),
+        accept_loss: plan.lost,
+        reason: "a test".to_owned(),
+        actor: "uid:0".to_owned(),
+        lock_timeout_ms: 100,
+    };
+    plan.apply(&storage, &authority).unwrap();
+    let mut files = files_of(&*storage);
+    ["LOCK", "watermark", "runs.idx"].iter().for_each(|name| drop(files.remove(*name)));
+    files.retain(|name, _| !name.starts_with("segments/") || *name <= segment_name(newest));
+    (described(&store_of(&files)), newest)
+}
+
+#[test]
+fn a_scan_that_begins_behind_the_record_of_gaps_knows_them_all_the_same() {
+    let (log, newest) = with_gaps_in_the_newest();
+    let frames = &log.frames[&number(newest)];
+    assert!(frames.iter().any(|frame| frame.header.kind == Kind::GAPS));
+    let whole = RecoveryPlan::make(&store_of(&log.files)).unwrap();
+    assert_eq!((whole.scanned_from, whole.tail.verdict), (4608, Verdict::End));
+    let log_id = Reader::open_on(Arc::new(store_of(&log.files))).unwrap().log_id();
+    let segment = &log.files[&segment_name(newest)];
+    let mut before_gaps = 0;
+    for frame in frames.iter().filter(|frame| !frame.header.flags.more) {
+        let seq = frame.header.seq;
+        let durable = if frame.header.kind.takes_seq() { seq.get() } else { seq.count_before() };
+        let crc = segment[usize::try_from(frame.offset).unwrap()..].first_chunk().unwrap();
+        let mark = Watermark {
+            log_id,
+            counter: 1,
+            segment: number(newest),
+            offset: frame.end,
+            durable,
+            last_frame: frame.offset,
+            last_frame_crc: u32::from_le_bytes(*crc),
+        };
+        let plan = RecoveryPlan::make(&store_of(&with_watermark(&log.files, mark))).unwrap();
+        let what = format!("from behind seq {durable}: {:?}", plan.tail.defect);
+        assert_eq!((plan.scanned_from, plan.tail.verdict), (frame.end, Verdict::End), "{what}");
+        assert_eq!((plan.end(), plan.head()), (whole.end(), whole.head()), "{what}");
+        let next = frames.iter().find(|other| other.offset >= frame.end && other.header.kind.takes_seq());
+        before_gaps += u32::from(next.is_some_and(|next| next.header.seq.get() > durable + 1));
+    }
+    assert!(before_gaps > 0, "one of them stands right before the missing event");
 }
 
 #[test]
