@@ -110,6 +110,7 @@ impl RedactPlan {
         let search = Search::new(&needles, pattern, reader.log_id(), &found.events);
         let files = search.in_store(storage, &skipped, progress)?;
         places.extend(files.places);
+        places.extend(search.in_torn_tail(&**storage)?);
         places.sort();
         let stays = looked.stays(&found.needles);
         let (lost, log_id) = (seqs.len() as u64, reader.log_id().to_string());
@@ -234,7 +235,7 @@ impl Found {
         })
     }
 
-    /// Takes what was taken out of an event. A pattern that holds for the whole store finds everything itself.
+    /// Takes what was taken out of an event. What a pattern for the whole store finds by itself need not be looked for.
     fn take(&mut self, record: &Record<'_>, change: &Change, selector: &Selector) {
         let seq = record.seq.get();
         let mut digests = BTreeSet::new();
@@ -247,10 +248,10 @@ impl Found {
         for removed in &change.removed {
             // A text that names a blob is in every file that names it too; the blob itself is dealt with by its name.
             let names_blob = digests.iter().any(|digest| removed.text.ends_with(digest.as_bytes()));
-            if removed.is_match && selector.is_of_everything() || names_blob || removed.text.is_empty() {
+            if removed.is_match && selector.finds_anywhere(&removed.text) || names_blob || removed.text.is_empty() {
                 continue;
             }
-            if removed.identifies {
+            if removed.identifies && removed.text.len() >= Needles::SHORTEST_LEN_BYTES {
                 self.needles.add(&removed.text, &removed.what, seq);
             } else {
                 self.not_identifying.insert(*blake3::hash(&removed.text).as_bytes());
