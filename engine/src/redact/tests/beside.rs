@@ -1,9 +1,9 @@
-//! What lies beside the events that are redacted: a torn append, other forms of a text.
+//! What lies beside the events that are redacted: a torn append, other forms of a text, somebody who reads on.
 
 use super::kit::{SECRET, files, holders, json_store, of_pattern, options, planned, put, read, redacted, verified};
-use crate::redact::{Selector, pattern};
+use crate::redact::{FieldPath, Selector, pattern};
 use crate::storage::{Memory, OpenMode, Storage, write_all_at};
-use crate::{Batch, Expect, Journal, TypeEntry};
+use crate::{Batch, Expect, Follow, Journal, Query, Reader, TypeEntry};
 use std::sync::Arc;
 
 fn memory() -> Arc<dyn Storage> {
@@ -84,4 +84,37 @@ fn a_torn_append_is_searched_and_what_is_kept_of_it_goes() {
         verified(&*storage);
         assert!(planned(&storage, &of_pattern()).is_empty());
     }
+}
+
+/// A redaction puts another file in the place of the newest segment, and the log goes on in the next one. Whoever followed the
+/// log held the old file, found zeros at its end, and said that acknowledged events were damaged.
+#[test]
+fn a_follower_goes_on_behind_a_redaction_of_the_newest_segment() {
+    let storage = memory();
+    json_store(&storage, &[format!("{{\"token\":\"{SECRET}\"}}"), "{\"n\":1}".to_owned()]);
+    let reader = Reader::open_on(Arc::clone(&storage)).unwrap();
+    let mut follow = Follow::new(reader, Query::all().event_type("acme.json")).unwrap();
+    let mut seen = Vec::new();
+    let mut read_on = |seen: &mut Vec<u64>| {
+        while let Some(record) = follow.next().unwrap() {
+            seen.push(record.seq.get());
+        }
+    };
+    read_on(&mut seen);
+    assert_eq!(seen.len(), 2);
+    for round in 0..2_u64 {
+        redacted(
+            &storage,
+            &Selector {
+                fields: vec![FieldPath::parse(["data.token", "data.n"][round as usize]).unwrap()],
+                ..Selector::default()
+            },
+        );
+        let journal = options().open_on(Arc::clone(&storage)).unwrap();
+        append(&journal, "{\"n\":2}");
+        journal.close().unwrap();
+        read_on(&mut seen);
+        assert_eq!(seen.len() as u64, 3 + round, "{seen:?}");
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "{seen:?}");
 }
