@@ -155,3 +155,41 @@ fn a_redaction_that_is_stopped_in_an_archive_is_finished_before_the_undo() {
     }
     assert!(stopped > 10, "{stopped}");
 }
+
+/// Once anything had been compacted, no snapshot could go: "all that is left of the events", it said of a run of which nothing
+/// was compacted, and of one whose events were in the archive. So nothing could be redacted that a snapshot had seen.
+#[test]
+fn a_snapshot_is_needed_only_for_what_is_nowhere_else() {
+    for originals in [Originals::Archived, Originals::Dropped] {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        fill(&storage);
+        super::kit::snapshots(&storage);
+        compact(&storage, &finished(), originals);
+        let of_run = |name: &str| -> BTreeSet<String> {
+            let run = reader(&storage).find_run(name).unwrap().run;
+            let list = crate::Snapshots::new(Arc::clone(&storage)).list().unwrap();
+            list.snapshots.into_iter().filter(|it| it.head.run == Some(run)).map(|it| it.file).collect()
+        };
+        let dropped = |name: &str| {
+            let plan = crate::fold::DropPlan::make(&reader(&storage), &of_run(name));
+            plan.map(|plan| plan.snapshots.len()).map_err(|error| error.code())
+        };
+        let is_archived = originals == Originals::Archived;
+        assert_eq!(dropped("open"), Ok(2), "nothing of it was compacted");
+        assert_eq!(dropped("ended-0"), if is_archived { Ok(2) } else { Err("T0518") });
+        if !is_archived {
+            continue;
+        }
+        // An event of a run that is compacted, and that its snapshots have seen.
+        let whole = reader(&storage).with_archives().unwrap().unwrap();
+        let run = whole.find_run("ended-0").unwrap().run;
+        let mut ticks = whole.events(Query::all().run(run).event_type("acme.tick")).unwrap();
+        let tick = ticks.next().unwrap().unwrap().seq;
+        redact(&storage, &BTreeSet::from([tick])).unwrap();
+        assert!(of_run("ended-0").is_empty() && of_run("open").len() == 2);
+        is_clean(&*storage);
+        undo(&storage).unwrap();
+        is_clean(&*storage);
+        assert!(payloads(&reader(&storage))[&tick.get()].0);
+    }
+}
