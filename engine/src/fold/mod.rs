@@ -59,7 +59,7 @@ pub(crate) use codec::decode_event;
 pub(crate) use codec::decode_state as decode_canonical;
 pub use dynamic::Schemas;
 pub use event::{Event, Recorded};
-pub use fold::{Decide, Fold, Rejection, Scope};
+pub use fold::{Decide, Fold, Inherited, Rejection, Scope};
 pub use folding::Folding;
 pub use held::Held;
 pub use history::{Bisection, CauseEvent, CausedChange, History, Judgement};
