@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
 use crate::problem::{Failure, Problem};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::store::Store;
 
 /// What a reason looks like in the commands that plans print: not a reason.
@@ -114,6 +114,7 @@ impl Consent {
             .with("accepted", accept_loss)
             .into());
         }
+        settings::may_be_written(&store.disk, "the reason", &reason)?;
         let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
         let lock_timeout = Settings::load(flags, &store.disk)?.lock_timeout.value;
         Ok(Some(Authority {

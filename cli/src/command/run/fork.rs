@@ -18,6 +18,7 @@ use crate::human;
 use crate::output::Output;
 use crate::plan::{Consent, Done, Proposal};
 use crate::problem::Failure;
+use crate::settings;
 use crate::store::Store;
 use crate::usage::quoted;
 
@@ -64,6 +65,7 @@ impl Fork {
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         let asked = Asked { command: "run fork", run: &self.run, consent: &self.consent, giving_up: None };
         asked.go(context, |subject, run| {
+            settings::may_be_written(&subject.store.disk, "the name of the run", &self.name)?;
             let at = subject.seq(self.at.as_ref())?;
             ForkPlan::make(&subject.reader, run, at, &self.name).map_err(|error| subject.problem(&error))
         })
