@@ -101,8 +101,7 @@ impl Redact {
             Some(run) => store.problem_of_run(run, &error),
             None => store.problem(&error),
         })?;
-        let (id, name) = (plan.id.clone(), plan.name().to_owned());
-        let proposal = Proposal { id, name, lost: plan.lost, command: store.command(&self.words()) };
+        let proposal = Proposal::new(&plan.id, plan.name(), plan.lost, store.command(&self.words()));
         if plan.is_empty() || self.consent.shows() {
             self.show(&plan, &proposal, &store, context.output)?;
         }

@@ -76,7 +76,7 @@ impl Planned for ForkPlan {
     fn proposal(&self, store: &Store) -> Proposal {
         let (parent, new) = (quoted(&self.run.run_name), quoted(&self.new_name));
         let command = store.command(&format!("run fork {parent} --at {} --name {new}", self.at.seq));
-        Proposal { id: self.id.clone(), name: self.name().to_owned(), lost: 0, command }
+        Proposal::new(&self.id, self.name(), 0, command)
     }
 
     fn print(&self, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {

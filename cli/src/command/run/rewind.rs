@@ -167,8 +167,7 @@ fn not_covered(plan: &RewindPlan) -> Vec<String> {
 impl Planned for Found<'_> {
     fn proposal(&self, store: &Store) -> Proposal {
         let plan = &self.plan;
-        let (id, name) = (plan.id.clone(), plan.name().to_owned());
-        Proposal { id, name, lost: plan.lost, command: store.command(&self.rewind.words(plan)) }
+        Proposal::new(&plan.id, plan.name(), plan.lost, store.command(&self.rewind.words(plan)))
     }
 
     fn effects(&self) -> &[Effect] {

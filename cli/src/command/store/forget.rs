@@ -73,7 +73,7 @@ impl Forget {
         let plan = plan.map_err(problem)?;
         let names: Vec<&str> = directories.iter().map(String::as_str).collect();
         let command = store.command(&format!("store forget {}", names.join(" ")));
-        let proposal = Proposal { id: plan.id.clone(), name: plan.name().to_owned(), lost: plan.lost, command };
+        let proposal = Proposal::new(&plan.id, plan.name(), plan.lost, command);
         if self.consent.shows() || plan.directories.is_empty() {
             print(&plan, &proposal, context.output)?;
         }
