@@ -239,3 +239,16 @@ fn what_a_plan_writes_down_is_held_against_the_settings_too() {
     assert_eq!(holders(&store), Vec::<PathBuf>::new());
     assert_eq!(run(&store, &[&close[..], &["it used a key"]].concat(), "").exit, Some(0));
 }
+
+/// A type that was misspelt had no events, and so there was "nothing to redact".
+#[test]
+fn a_type_that_does_not_exist_is_an_error_and_not_an_answer() {
+    let directory = Directory::new("redact-type");
+    let store = leaked(&directory);
+    let redact = |kind: &str| run(&store, &["log", "redact", "--pattern", SECRET, "--type", kind, "--json"], "");
+    let refused = redact("http.cal");
+    let error = refused.error();
+    assert_eq!((refused.exit, error["code"].as_str()), (Some(2), Some("T0148")), "{refused:?}");
+    assert_eq!(error["context"]["nearest"][0], "http.call");
+    assert_eq!(json(&redact("http.call"))["lost"], 2);
+}
