@@ -72,6 +72,7 @@ pub use schema::{Content, Field, Format, Schema, Shape, Variant};
 pub use schema_difference::schema_differences;
 pub(crate) use snapshot::MAX_FILE_LEN_BYTES as MAX_SNAPSHOT_LEN_BYTES;
 pub use snapshot::SnapshotHead;
+pub(crate) use snapshot_drop::needed;
 pub use snapshot_drop::{DropPlan, DroppedFile};
 pub use snapshots::{Snapshot, SnapshotFinding, SnapshotList, Snapshots};
 pub(crate) use state::doubt_text;

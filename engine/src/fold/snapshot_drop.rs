@@ -56,13 +56,12 @@ impl DropPlan {
             if good.is_none() && bad.is_none() {
                 return Err(none(file).hint("taffrail snap list"));
             }
-            if let Some(snapshot) = good {
-                let same = |other: &&Snapshot| {
-                    let key = |it: &Snapshot| (it.head.fold.clone(), it.head.version, it.head.run);
-                    key(other) == key(snapshot) && !files.contains(&other.file)
-                };
-                let stays = list.snapshots.iter().filter(same).map(|other| other.head.seq);
-                refuse_if_needed(reader, snapshot, stays.max())?;
+            if let Some(snapshot) = good
+                && let Some(last) = needed_for(reader, &list.snapshots, snapshot, files)?
+            {
+                let message =
+                    format!("{file} is all that is left of the events up to seq {last}, which are compacted away");
+                return Err(Error::new(ErrorKind::Rejected, "T0518", message).hint("taffrail snap create"));
             }
             let io = |error| Error::io(format_args!("cannot read {file}"), error);
             let open = storage.open(file, OpenMode::Read).map_err(io)?;
@@ -114,17 +113,30 @@ impl DropPlan {
     }
 }
 
-/// Events that are compacted away, and that no archive has, are known by what snapshots say of them alone.
-fn refuse_if_needed(reader: &Reader, snapshot: &Snapshot, other: Option<Seq>) -> Result<()> {
+/// Those of these files that would be missed if all of them went: a snapshot that is all that is left of compacted events.
+///
+/// # Errors
+/// As reading.
+pub(crate) fn needed(reader: &Reader, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let Some(snapshots) = Snapshots::of(reader).filter(|_| !files.is_empty()) else { return Ok(BTreeSet::new()) };
+    let all = snapshots.list()?.snapshots;
+    let mut needed = BTreeSet::new();
+    for snapshot in all.iter().filter(|snapshot| files.contains(&snapshot.file)) {
+        needed.extend(needed_for(reader, &all, snapshot, files)?.map(|_| snapshot.file.clone()));
+    }
+    Ok(needed)
+}
+
+/// The last of the events of which a snapshot is all that is left, if these files go: they are compacted away, no archive has
+/// them, and no other snapshot tells what they did.
+fn needed_for(reader: &Reader, all: &[Snapshot], snapshot: &Snapshot, files: &BTreeSet<String>) -> Result<Option<Seq>> {
     let archived = reader.with_archives()?;
     let reader = archived.as_ref().unwrap_or(reader);
-    let (seq, file) = (snapshot.head.seq, &snapshot.file);
-    let Some(last) = last_compacted(reader, snapshot.head.run, seq)? else { return Ok(()) };
-    if other.is_some_and(|other| other >= last.min(seq)) {
-        return Ok(());
-    }
-    let message = format!("{file} is all that is left of the events up to seq {last}, which are compacted away");
-    Err(Error::new(ErrorKind::Rejected, "T0518", message).hint("taffrail snap create"))
+    let seq = snapshot.head.seq;
+    let Some(last) = last_compacted(reader, snapshot.head.run, seq)? else { return Ok(None) };
+    let key = |it: &Snapshot| (it.head.fold.clone(), it.head.version, it.head.run);
+    let mut others = all.iter().filter(|other| key(other) == key(snapshot) && !files.contains(&other.file));
+    Ok(if others.any(|other| other.head.seq >= last.min(seq)) { None } else { Some(last) })
 }
 
 /// The last seq that was compacted away of what a state up to a seq has seen: of a run and of those that it began as, or of the
