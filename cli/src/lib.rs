@@ -34,6 +34,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod translate;
+pub mod type_names;
 pub mod usage;
 
 use std::ffi::OsString;

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::human;
 use crate::line::{Line, Tone};
 use crate::problem::{Failure, Problem};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::store::Store;
 
 /// What a reason looks like in the commands that plans print: not a reason.
@@ -53,6 +53,12 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// A plan with this id and name.
+    #[must_use]
+    pub fn new(id: &str, name: &str, lost: u64, command: String) -> Self {
+        Self { id: id.to_owned(), name: name.to_owned(), lost, command }
+    }
+
     /// The command that carries it out, but for the reason.
     #[must_use]
     pub fn apply_command(&self) -> String {
@@ -114,14 +120,13 @@ impl Consent {
             .with("accepted", accept_loss)
             .into());
         }
-        let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
-        let lock_timeout = Settings::load(flags, &store.disk)?.lock_timeout.value;
+        settings::may_be_written(&store.disk, "the reason", &reason)?;
         Ok(Some(Authority {
             plan: proposal.id.clone(),
             accept_loss,
             reason,
             actor: format!("uid:{}", rustix::process::getuid().as_raw()),
-            lock_timeout_ms: u64::try_from(lock_timeout.as_millis()).unwrap_or(u64::MAX),
+            lock_timeout_ms: lock_timeout_ms(store, context)?,
         }))
     }
 
@@ -180,6 +185,16 @@ impl Consent {
             Err(refused("not confirmed; nothing was written", proposal.command.clone()))
         }
     }
+}
+
+/// How long whoever carries a plan out waits for the store's lock, in milliseconds.
+///
+/// # Errors
+/// As [`Settings::load`].
+pub fn lock_timeout_ms(store: &Store, context: &Context<'_>) -> Result<u64, Failure> {
+    let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
+    let lock_timeout = Settings::load(flags, &store.disk)?.lock_timeout.value;
+    Ok(u64::try_from(lock_timeout.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// `taffrail.applied/1`

@@ -238,6 +238,20 @@ pub fn redactor(store: &Disk) -> Result<Redactor, Failure> {
     all.redactor(&|name| std::env::var(name).ok()).map_err(|error| translate::engine(&path, &error).into())
 }
 
+/// Refuses a text of the command line that would be written into the log as it is, where the settings keep it out. `what` it is,
+/// in words.
+///
+/// # Errors
+/// T0408; as [`redactor`].
+pub fn may_be_written(store: &Disk, what: &str, text: &str) -> Result<(), Failure> {
+    if redactor(store)?.finds(text.as_bytes()) {
+        let message = format!("{what} holds what the store's settings say must not be written");
+        let problem = Problem::new(codes::T0408, Exit::Refused, message).at(store.path().display().to_string());
+        return Err(problem.hint("taffrail explain T0408").into());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

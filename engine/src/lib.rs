@@ -97,7 +97,8 @@ pub use error::{Error, ErrorKind, Location, Result};
 #[cfg(any(test, feature = "testkit"))]
 pub use fold::testkit;
 pub use fold::{
-    Decide, Event, Fold, Folding, Recorded, Rejection, Replay, Scope, Snapshots, Standing, StateDigest, Upcasts,
+    Decide, Event, Fold, Folding, Inherited, Recorded, Rejection, Replay, Scope, Snapshots, Standing, StateDigest,
+    Upcasts,
 };
 #[cfg(feature = "tokio")]
 pub use handle::{AsyncFollow, AsyncJournal};

@@ -389,3 +389,16 @@ fn a_run_of_which_nothing_can_go_yet_is_told_with_the_reason() {
     let none = run(&store, &["log", "compact", "--finished", "--status", "closed"], "");
     assert!(none.data.ends_with("\n  no run is one of those\n"), "{none:?}");
 }
+
+/// A directory with a blank in its name was two arguments in the command that the plan prints.
+#[test]
+fn the_command_that_forgets_names_directories_as_a_shell_takes_them() {
+    let directory = Directory::new("forget-blank");
+    let store = directory.store();
+    std::fs::create_dir_all(store.join("quarantine/by hand")).expect("made");
+    std::fs::write(store.join("quarantine/by hand/x"), "x").expect("written");
+    let plan = planned(&store, &["store", "forget"]);
+    let done = crate::going_back::typed(&store, plan["apply"].as_str().expect("a command"));
+    assert_eq!(done.exit, Some(0), "{plan}: {done:?}");
+    assert!(!store.join("quarantine/by hand").exists());
+}

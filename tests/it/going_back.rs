@@ -339,3 +339,17 @@ fn the_examples_of_the_help_work_on_the_demo() {
     }
     assert!(examples >= 5, "{examples}");
 }
+
+/// A fork counts its own events, and shows its parent's as well: "12 events before these; -n 1 shows all", it said.
+#[test]
+fn the_command_that_shows_all_events_of_a_fork_does() {
+    let directory = Directory::new("fork-show");
+    let store = demo(&directory);
+    agreed(&store, &["run", "fork", "nightly-7", "--name", "again"]);
+    let short = run(&store, &["run", "show", "again"], "");
+    let note = short.notes.lines().find(|line| line.contains(" shows all")).expect("a note");
+    let (_, command) = note.split_once("; ").expect("a command");
+    let all = typed(&store, command.strip_suffix(" shows all").expect("a command"));
+    assert!(all.exit == Some(0) && !all.notes.contains("before these"), "{all:?}");
+    assert_eq!(all.data.matches(" Created ").count(), 1, "from the first one on: {all:?}");
+}

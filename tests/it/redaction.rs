@@ -212,3 +212,43 @@ fn store_info_names_what_is_redacted_and_warns_of_secrets_that_are_not_there() {
         "{notes}"
     );
 }
+
+/// The reason for a plan, the name of a fork and the mark that a rewind leaves went into the log as they were given, whatever
+/// `[redaction]` said; marks and names of runs that `log append` makes were refused.
+#[test]
+fn what_a_plan_writes_down_is_held_against_the_settings_too() {
+    let directory = Directory::new("redact-reason");
+    let store = directory.store();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/demo");
+    assert_eq!(run(&store, &["log", "import", demo.to_str().expect("UTF-8")], "").exit, Some(0));
+    let config = store.join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("the settings");
+    std::fs::write(&config, format!("{text}[redaction]\npatterns = {{ key = 'hunter2-[a-z-]+' }}\n")).expect("written");
+    let plan = json(&run(&store, &["run", "close", "nightly-7", "--json"], ""));
+    let name = plan["name"].as_str().expect("a name");
+    let close = ["run", "close", "nightly-7", "--apply", "--plan", name, "--json", "--reason"];
+    let mark = format!("mark:{SECRET}");
+    for words in [
+        [&close[..], &[&format!("it used {SECRET}")]].concat(),
+        vec!["run", "fork", "nightly-7", "--json", "--name", SECRET],
+        vec!["run", "rewind", "nightly-7", "--json", "--to", "30", "--as", &mark],
+    ] {
+        let refused = run(&store, &words, "");
+        assert_eq!((refused.exit, refused.error()["code"].as_str()), (Some(7), Some("T0408")), "{words:?}");
+    }
+    assert_eq!(holders(&store), Vec::<PathBuf>::new());
+    assert_eq!(run(&store, &[&close[..], &["it used a key"]].concat(), "").exit, Some(0));
+}
+
+/// A type that was misspelt had no events, and so there was "nothing to redact".
+#[test]
+fn a_type_that_does_not_exist_is_an_error_and_not_an_answer() {
+    let directory = Directory::new("redact-type");
+    let store = leaked(&directory);
+    let redact = |kind: &str| run(&store, &["log", "redact", "--pattern", SECRET, "--type", kind, "--json"], "");
+    let refused = redact("http.cal");
+    let error = refused.error();
+    assert_eq!((refused.exit, error["code"].as_str()), (Some(2), Some("T0148")), "{refused:?}");
+    assert_eq!(error["context"]["nearest"][0], "http.call");
+    assert_eq!(json(&redact("http.call"))["lost"], 2);
+}

@@ -202,8 +202,7 @@ impl Drop {
             Some(keep) => format!("snap drop --keep {keep}"),
             None => format!("snap drop {}", files.iter().map(String::as_str).collect::<Vec<_>>().join(" ")),
         };
-        let (id, name) = (plan.id.clone(), plan.name().to_owned());
-        let proposal = Proposal { id, name, lost: 0, command: store.command(&words) };
+        let proposal = Proposal::new(&plan.id, plan.name(), 0, store.command(&words));
         if self.consent.shows() || plan.snapshots.is_empty() {
             print_plan(&plan, &proposal, context.output)?;
         }

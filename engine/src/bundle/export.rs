@@ -135,7 +135,14 @@ impl Packing<'_> {
         let cut = Cut::find(&**self.store)?;
         let reader = Reader::open_on(Arc::clone(self.store))?;
         self.report.events_behind = reader.next_seq()?.count_before().saturating_sub(cut.end.durable);
-        let part = run.map(|name| Part::find(&reader, name, cut.end.durable)).transpose()?;
+        // What compactions have moved to archives of a run goes with it: nobody gives the run's part of an archive out.
+        let whole = if run.is_some() { reader.with_archives()? } else { None };
+        let source = whole.as_ref().unwrap_or(&reader);
+        let part = run.map(|name| Part::find(source, name, cut.end.durable)).transpose()?;
+        if let Some(part) = part.as_ref().filter(|part| part.absent > 0) {
+            let events = if part.absent == 1 { "event of it, which is" } else { "events of it, which are" };
+            self.report.left_out.push(format!("{} {events} neither in the log nor in an archive", part.absent));
+        }
         // Blobs are there before the records that name them, so those of this moment are all that the cut needs.
         let blobs = self.blobs(part.as_ref())?;
         let snapshots = self.snapshots(&cut.end, part.as_ref())?;
@@ -156,7 +163,7 @@ impl Packing<'_> {
                 cut.end
             }
             Some(part) => {
-                let (members, end) = write_segments(&reader, part, &mut self.sink, &mut |done| {
+                let (members, end) = write_segments(source, part, &mut self.sink, &mut |done| {
                     let told = (self.progress)("copying", done, self.total);
                     if told.is_break() { Err(super::stopped()) } else { Ok(()) }
                 })?;

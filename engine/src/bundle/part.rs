@@ -32,6 +32,8 @@ pub(super) struct Part {
     told: BTreeSet<Seq>,
     /// Those blobs, each with the seq of such an event.
     pub(super) redacted: BTreeMap<Digest, Seq>,
+    /// Events of those runs that are nowhere: their revisions jump.
+    pub(super) absent: u64,
     until: Seq,
     segments: Vec<Planned>,
     types: TypeTable,
@@ -65,6 +67,7 @@ impl Part {
             runs,
             told: BTreeSet::new(),
             redacted: BTreeMap::new(),
+            absent: 0,
             until: Seq::after(durable),
             segments: Vec::new(),
             types: reader.type_table()?,
@@ -81,8 +84,14 @@ impl Part {
         self.segments = vec![Planned { first_seq: Seq::FIRST, gaps: Vec::new(), events: 0, len_bytes: 0 }];
         let mut due = Seq::FIRST;
         let digests = digests();
+        let mut revisions = BTreeMap::new();
+        self.absent = 0;
         let mut events = reader.events(self.query())?;
         while let Some(record) = self.next(&mut events)? {
+            if let Some(run) = record.run {
+                let last = revisions.insert(run, record.revision).unwrap_or(0_u32);
+                self.absent += u64::from(record.revision.saturating_sub(last).saturating_sub(1));
+            }
             self.plan(&record, &mut due);
             self.blobs.extend(digests(&record.payload));
         }

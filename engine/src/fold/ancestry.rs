@@ -30,7 +30,7 @@ impl Reader {
     }
 
     /// A run's first event; `None` where it is not there, or can not be read.
-    fn opening(&self, run: Seq) -> Result<Option<Record<'static>>> {
+    pub(crate) fn opening(&self, run: Seq) -> Result<Option<Record<'static>>> {
         match self.get(run) {
             Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
             opening => opening,

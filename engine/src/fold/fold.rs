@@ -14,6 +14,17 @@ pub enum Scope {
     Store,
 }
 
+/// What a run begins with, before its first event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inherited<State> {
+    /// Nothing, as any other run.
+    Nothing,
+    /// A state of its parent.
+    State(State),
+    /// A state of its parent that the parent's events, as far as they are there, do not come to: some are missing.
+    Unknown,
+}
+
 /// A pure function from events to state: no clock, no randomness, no files, nothing whose order differs from process to
 /// process. What it needs of the world is in the events.
 ///
@@ -44,12 +55,12 @@ pub trait Fold: 'static {
     /// What an event does to the state.
     fn apply(state: &mut Self::State, event: &Recorded<Self::Event>);
 
-    /// The state that a run begins with whose parent stands at `parent` when `first`, the run's first event of this fold,
-    /// is reached. That event is applied to it next. `None`: it begins with nothing, as any other run.
+    /// What a run begins with whose parent stands at `parent` when `first`, the run's first event of this fold, is reached.
+    /// That event is applied next.
     #[must_use]
-    fn inherit(parent: &Self::State, first: &Recorded<Self::Event>) -> Option<Self::State> {
+    fn inherit(parent: &Self::State, first: &Recorded<Self::Event>) -> Inherited<Self::State> {
         let _not_used = (parent, first);
-        None
+        Inherited::Nothing
     }
 
     /// Whether events of another type do not matter to this fold.

@@ -5,7 +5,7 @@ use crate::fold::ancestry::parent_of;
 use crate::fold::bases::{Bases, is_compacted};
 use crate::fold::codec;
 use crate::fold::event::Recorded;
-use crate::fold::fold::{Fold, Scope};
+use crate::fold::fold::{Fold, Inherited, Scope};
 use crate::fold::load::FromSnapshot;
 use crate::fold::pass::Pass;
 use crate::fold::reading::{Reading, Readings, decode};
@@ -295,13 +295,17 @@ impl<F: Fold> Folding<F> {
         let run = record.run;
         let mut events = events.peekable();
         let from = self.slots.get(Some(parent));
-        let inherited = from.zip(events.peek()).and_then(|(from, first)| F::inherit(&from.standing.state, first));
+        let nothing = F::State::default();
+        let state = from.map_or(&nothing, |from| &from.standing.state);
+        let inherited = events.peek().map_or(Inherited::Nothing, |first| F::inherit(state, first));
         // The parent's events may have been compacted away, and its state begun behind the fork, or nowhere: then it may not
         // know the event that was forked at.
         let is_past = from.is_some_and(|from| from.standing.seq.is_some_and(|seq| seq > record.seq));
-        let is_incomplete = from.is_some_and(|from| from.standing.is_incomplete());
-        let is_nothing = from.is_none_or(|from| from.standing.events == 0);
-        if ((inherited.is_some() && is_past) || is_incomplete || is_nothing)
+        let is_incomplete = from.is_none_or(|from| from.standing.is_incomplete() || from.standing.events == 0);
+        let is_whole = !is_incomplete && matches!(inherited, Inherited::State(_)) && !is_past;
+        let is_fork = inherited != Inherited::Nothing;
+        if is_fork
+            && !is_whole
             && let Some(bases) = &self.bases
             && let Some(base) = bases.at_or_behind(run, record.seq)?
         {
@@ -309,25 +313,25 @@ impl<F: Fold> Folding<F> {
             self.slots.insert(run, Slot { inherited: Some(parent), begun, ..Slot::at(base) });
             return Ok(());
         }
-        // The state that the run begins with, what that lacks, and what has ended it.
-        let begins = match (from, inherited) {
-            // What the parent was when it was forked, nothing tells any more.
-            (Some(_), Some(_)) if is_past => {
-                Some((None, vec![Missing { after: None, before: record.seq, count: 1 }], None))
-            }
-            (Some(from), Some(state)) => Some((Some(state), from.standing.missing.clone(), from.failure.clone())),
-            // What this run began as is not known either.
-            (Some(from), None) if is_incomplete => Some((None, from.standing.missing.clone(), None)),
-            (_, None) | (None, _) => None,
-        };
+        // The state that the run begins with, what that lacks, and what has ended it. What the parent was when it was forked,
+        // nothing tells where its state stands behind that, or before the event that was forked at.
+        let behind = from.and_then(|from| from.standing.seq).filter(|seq| *seq < record.seq);
+        let is_unknown = inherited == Inherited::Unknown || is_past;
+        let mut missing = from.map(|from| from.standing.missing.clone()).unwrap_or_default();
+        if is_unknown && (is_past || missing.is_empty()) {
+            missing = vec![Missing { after: behind, before: record.seq, count: 1 }];
+        }
+        let failure = from.filter(|_| !is_unknown).and_then(|from| from.failure.clone());
         let slot = self.slots.of(run);
-        if let Some((state, missing, failure)) = begins {
+        if is_fork {
             slot.inherited = Some(parent);
-            if let Some(state) = state {
-                slot.standing.state = state;
-            }
             slot.standing.missing.extend(missing);
             slot.failure = slot.failure.take().or(failure);
+        }
+        if let Inherited::State(state) = inherited
+            && !is_unknown
+        {
+            slot.standing.state = state;
         }
         events.for_each(|event| F::apply(&mut slot.standing.state, &event));
         Ok(())

@@ -1,12 +1,14 @@
 //! Taking snapshots away, by a plan that can be undone.
 
 use crate::error::{Error, Result};
-use crate::fold::snapshots::Snapshots;
+use crate::fold::ancestry::parent_of;
+use crate::fold::snapshots::{Snapshot, Snapshots};
+use crate::log::archived::compacted_between;
 use crate::log::paths;
 use crate::log::quarantine::{digest_of, keep};
 use crate::plan::{Applied, Authority, other_plan, plan_id, plan_name};
 use crate::storage::{OpenMode, Storage};
-use crate::{ErrorKind, GapReason, Journal, Reader, Seq};
+use crate::{ErrorKind, EventOrLoss, GapReason, Journal, Query, Reader, Seq};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,8 +40,8 @@ impl DropPlan {
     /// Plans to drop snapshots, good ones and others, by their files as [`Snapshots::list`] names them.
     ///
     /// # Errors
-    /// `NotFound` (T0510) for a file that is no snapshot of this store; `Rejected` (T0518) where events are compacted away
-    /// and nothing else knows what they did; `Io`.
+    /// `NotFound` (T0510) for a file that is no snapshot of this store; `Rejected` (T0518) where events are compacted away,
+    /// no archive has them, and nothing else knows what they did; `Io`.
     pub fn make(reader: &Reader, files: &BTreeSet<String>) -> Result<DropPlan> {
         let none = |file: &str| Error::new(ErrorKind::NotFound, "T0510", format!("there is no snapshot {file}"));
         let Some(snapshots) = Snapshots::of(reader) else {
@@ -54,13 +56,12 @@ impl DropPlan {
             if good.is_none() && bad.is_none() {
                 return Err(none(file).hint("taffrail snap list"));
             }
-            if let Some(snapshot) = good {
-                let same = |other: &&crate::fold::Snapshot| {
-                    let key = |it: &crate::fold::Snapshot| (it.head.fold.clone(), it.head.version, it.head.run);
-                    key(other) == key(snapshot) && !files.contains(&other.file)
-                };
-                let stays = list.snapshots.iter().filter(same).map(|other| other.head.seq);
-                refuse_if_needed(reader, snapshot.head.seq, stays.max(), file)?;
+            if let Some(snapshot) = good
+                && let Some(last) = needed_for(reader, &list.snapshots, snapshot, files)?
+            {
+                let message =
+                    format!("{file} is all that is left of the events up to seq {last}, which are compacted away");
+                return Err(Error::new(ErrorKind::Rejected, "T0518", message).hint("taffrail snap create"));
             }
             let io = |error| Error::io(format_args!("cannot read {file}"), error);
             let open = storage.open(file, OpenMode::Read).map_err(io)?;
@@ -112,14 +113,55 @@ impl DropPlan {
     }
 }
 
-/// Events that are compacted away are known by what snapshots say of them alone.
-fn refuse_if_needed(reader: &Reader, seq: Seq, other: Option<Seq>, file: &str) -> Result<()> {
+/// Those of these files that would be missed if all of them went: a snapshot that is all that is left of compacted events.
+///
+/// # Errors
+/// As reading.
+pub(crate) fn needed(reader: &Reader, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let Some(snapshots) = Snapshots::of(reader).filter(|_| !files.is_empty()) else { return Ok(BTreeSet::new()) };
+    let all = snapshots.list()?.snapshots;
+    let mut needed = BTreeSet::new();
+    for snapshot in all.iter().filter(|snapshot| files.contains(&snapshot.file)) {
+        needed.extend(needed_for(reader, &all, snapshot, files)?.map(|_| snapshot.file.clone()));
+    }
+    Ok(needed)
+}
+
+/// The last of the events of which a snapshot is all that is left, if these files go: they are compacted away, no archive has
+/// them, and no other snapshot tells what they did.
+fn needed_for(reader: &Reader, all: &[Snapshot], snapshot: &Snapshot, files: &BTreeSet<String>) -> Result<Option<Seq>> {
+    let archived = reader.with_archives()?;
+    let reader = archived.as_ref().unwrap_or(reader);
+    let seq = snapshot.head.seq;
+    let Some(last) = last_compacted(reader, snapshot.head.run, seq)? else { return Ok(None) };
+    let key = |it: &Snapshot| (it.head.fold.clone(), it.head.version, it.head.run);
+    let mut others = all.iter().filter(|other| key(other) == key(snapshot) && !files.contains(&other.file));
+    Ok(if others.any(|other| other.head.seq >= last.min(seq)) { None } else { Some(last) })
+}
+
+/// The last seq that was compacted away of what a state up to a seq has seen: of a run and of those that it began as, or of the
+/// whole store (`None`). Where events of a run are gone, its revisions jump.
+fn last_compacted(reader: &Reader, run: Option<Seq>, seq: Seq) -> Result<Option<Seq>> {
     let gaps = reader.gaps()?;
     let compacted = gaps.iter().filter(|gap| gap.reason == GapReason::Compacted && gap.first <= seq);
-    let Some(last) = compacted.map(|gap| gap.last).max() else { return Ok(()) };
-    if other.is_some_and(|other| other >= last.min(seq)) {
-        return Ok(());
+    let last = compacted.map(|gap| gap.last).max();
+    let (Some(run), Some(_)) = (run, last) else { return Ok(last) };
+    let (mut last, mut oldest) = (None, Some(run));
+    while let Some(run) = oldest.take() {
+        let (mut after, mut revision) = (None, 0_u32);
+        let mut events = reader.events(Query::all().run(run).from(run))?;
+        while let Some(next) = events.next_or_loss()? {
+            // What is damaged is still there.
+            let EventOrLoss::Event(record) = next else { continue };
+            oldest = oldest.or(parent_of(&record));
+            if record.revision > revision.saturating_add(1) {
+                last = last.max(compacted_between(&gaps, after, record.seq).map(|gap| gap.last));
+            }
+            (after, revision) = (Some(record.seq), record.revision);
+            if record.seq > seq {
+                break;
+            }
+        }
     }
-    let message = format!("{file} is all that is left of the events up to seq {last}, which are compacted away");
-    Err(Error::new(ErrorKind::Rejected, "T0518", message).hint("taffrail snap create"))
+    Ok(last)
 }

@@ -1,8 +1,9 @@
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::events::Forward;
 use crate::log::query::Query;
 use crate::log::reader::Reader;
 use crate::log::record::Record;
+use crate::{ErrorKind, Seq};
 
 /// Follows a log: gives events as they become durable, those of other processes too.
 ///
@@ -39,14 +40,32 @@ impl Follow {
     /// As reading.
     #[allow(clippy::should_implement_trait, reason = "lends its item, which Iterator can not")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
-        let mut is_found = self.forward.find(&self.reader, &self.query, &mut self.durable)?;
-        if !is_found {
-            self.reader.refresh()?;
-            self.durable = self.durable.max(self.reader.durable());
-            self.forward.go_on(&self.reader);
-            is_found = self.forward.find(&self.reader, &self.query, &mut self.durable)?;
-        }
+        let is_found = match self.find() {
+            Err(error) if error.kind() == ErrorKind::Damaged => self.find_anew(error)?,
+            found => found?,
+        };
         Ok(self.forward.record().filter(|_| is_found))
+    }
+
+    fn find(&mut self) -> Result<bool> {
+        if self.forward.find(&self.reader, &self.query, &mut self.durable)? {
+            return Ok(true);
+        }
+        self.reader.refresh()?;
+        self.durable = self.durable.max(self.reader.durable());
+        self.forward.go_on(&self.reader);
+        self.forward.find(&self.reader, &self.query, &mut self.durable)
+    }
+
+    /// What can not be read may be the end of a file that has none of its name any more: a redaction or a repair has put
+    /// another one in the place of the newest segment, and the log goes on in that. So the event that was due is looked for in
+    /// the files as they are now; the error stands where it is not there either.
+    fn find_anew(&mut self, error: Error) -> Result<bool> {
+        let Some(due) = error.at().seq.and_then(Seq::new) else { return Err(error) };
+        self.query.from = Some(due);
+        self.reader.refresh()?;
+        self.forward = Forward::start(&self.reader, &self.query)?;
+        self.forward.find(&self.reader, &self.query, &mut self.durable)
     }
 
     /// Whether the query's end has been reached: nothing will come any more.

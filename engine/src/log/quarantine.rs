@@ -64,6 +64,13 @@ pub(crate) fn torn(segment: SegmentNumber, offset: u64) -> String {
 }
 
 const TORN: &str = "torn-";
+/// What a torn tail's file is called, before its digest.
+const TAIL: &str = "tail";
+
+/// The file in which a torn tail is kept, by what it was torn from and by its BLAKE3.
+pub(crate) fn torn_tail_name(segment: SegmentNumber, offset: u64, digest: [u8; 32]) -> String {
+    format!("{}/{}", torn(segment, offset), kept_name(TAIL, digest))
+}
 
 /// A torn tail that was cut.
 #[derive(Clone, Debug)]
@@ -103,7 +110,7 @@ pub(crate) fn torn_tails(storage: &dyn Storage, from: (SegmentNumber, u64)) -> R
             let tail = TornTail { segment, offset, kept_in: format!("{directory}/{}", file.name) };
             // What a copying that was stopped has left is made again by the next one, or never was cut.
             let (_, digest) = tail.digest(storage)?;
-            if file.name == kept_name("tail", digest) {
+            if file.name == kept_name(TAIL, digest) {
                 tails.push(tail);
             }
         }

@@ -4,7 +4,7 @@ use super::Progress;
 use super::places::PlaceAction;
 use super::plan::{RedactPlan, Redaction};
 use super::selector::Selector;
-use super::unfinished::{self, unfinished};
+use super::unfinished::{self, Unfinished, unfinished};
 use crate::error::{Error, Result};
 use crate::log::compact::{archive, work};
 use crate::log::forgotten::REDACT;
@@ -67,7 +67,13 @@ impl RedactPlan {
         let before = unfinished(storage)?;
         let now = Reader::open_on(Arc::clone(storage))?.durable();
         unfinished::begin(&**storage, before.as_ref().map_or(now, |before| before.after.min(now)))?;
-        let event = self.tell(storage, authority)?;
+        let event = self.tell(storage, authority).inspect_err(|error| {
+            // Whoever did not get the lock has told nothing, and there is nothing to finish.
+            let is_untold = |left: Option<Unfinished>| left.is_some_and(|left| left.event.is_none());
+            if error.kind() == ErrorKind::Locked && before.is_none() && unfinished(storage).is_ok_and(is_untold) {
+                let _told_as_unfinished = remove(&**storage, paths::REDACTING);
+            }
+        })?;
         let mut lock = StoreLock::open(Arc::clone(storage))?;
         lock.acquire(authority.lock_timeout_ms)?;
         distrust_cache(&**storage)?;

@@ -63,6 +63,9 @@ pub(super) struct Needles {
 }
 
 impl Needles {
+    /// Shortest text that is looked for, in bytes.
+    pub(super) const SHORTEST_LEN_BYTES: usize = START;
+
     /// Takes a text that is not known yet.
     pub(super) fn add(&mut self, text: &[u8], what: &str, seq: u64) {
         let Some(start) = text.first_chunk::<START>().filter(|_| !self.known.contains_key(text)) else { return };

@@ -9,7 +9,7 @@ use super::stays::{Look, Stays};
 use super::unfinished::{Unfinished, unfinished};
 use crate::blob::{Digest, file_of, named_by};
 use crate::error::{Error, Result};
-use crate::fold::{DropPlan, Snapshots, parent_of};
+use crate::fold::{Snapshots, needed, parent_of};
 use crate::plan::{plan_id, plan_name};
 use crate::storage::{EntryKind, Rooted, Storage};
 use crate::{ErrorKind, Listing, Query, Reader, Record, Seq};
@@ -76,8 +76,7 @@ impl RedactPlan {
     ///
     /// # Errors
     /// `NotFound` for a run or an event that is not there; `Invalid` (T0407, T0409) for a selector that names nothing, or an
-    /// event of the log's own; `Rejected` (T0518) where a snapshot that has seen what is redacted is all that is left of
-    /// compacted events; `Damaged`, `Io` as reading, also where `progress` breaks.
+    /// event of the log's own; `Damaged`, `Io` as reading, also where `progress` breaks.
     pub fn make(storage: &Arc<dyn Storage>, selector: &Selector, progress: Progress<'_>) -> Result<RedactPlan> {
         let reader = Reader::open_on(Arc::clone(storage))?;
         let mut found = Found::default();
@@ -110,6 +109,8 @@ impl RedactPlan {
         let search = Search::new(&needles, pattern, reader.log_id(), &found.events);
         let files = search.in_store(storage, &skipped, progress)?;
         places.extend(files.places);
+        places.extend(search.in_torn_tail(&**storage)?);
+        keep_needed(&reader, &mut places)?;
         places.sort();
         let stays = looked.stays(&found.needles);
         let (lost, log_id) = (seqs.len() as u64, reader.log_id().to_string());
@@ -234,7 +235,7 @@ impl Found {
         })
     }
 
-    /// Takes what was taken out of an event. A pattern that holds for the whole store finds everything itself.
+    /// Takes what was taken out of an event. What a pattern for the whole store finds by itself need not be looked for.
     fn take(&mut self, record: &Record<'_>, change: &Change, selector: &Selector) {
         let seq = record.seq.get();
         let mut digests = BTreeSet::new();
@@ -247,10 +248,10 @@ impl Found {
         for removed in &change.removed {
             // A text that names a blob is in every file that names it too; the blob itself is dealt with by its name.
             let names_blob = digests.iter().any(|digest| removed.text.ends_with(digest.as_bytes()));
-            if removed.is_match && selector.is_of_everything() || names_blob || removed.text.is_empty() {
+            if removed.is_match && selector.finds_anywhere(&removed.text) || names_blob || removed.text.is_empty() {
                 continue;
             }
-            if removed.identifies {
+            if removed.identifies && removed.text.len() >= Needles::SHORTEST_LEN_BYTES {
                 self.needles.add(&removed.text, &removed.what, seq);
             } else {
                 self.not_identifying.insert(*blake3::hash(&removed.text).as_bytes());
@@ -347,16 +348,20 @@ fn snapshots(reader: &Reader, runs: &BTreeMap<u64, u32>, seqs: &BTreeSet<u64>) -
         head.seq.get() >= first && head.run.is_none_or(|run| runs.contains_key(&run.get()))
     };
     let list = snapshots.list()?;
-    let files: BTreeSet<String> = list.snapshots.iter().filter(has_seen).map(|it| it.file.clone()).collect();
-    // Where nothing else knows what compacted events did, this says so.
-    let dropped = DropPlan::make(reader, &files)?.snapshots;
-    let place = |dropped: crate::fold::DroppedFile| Place {
-        path: dropped.file,
-        why: "a snapshot of a state that has seen it".to_owned(),
-        because: Vec::new(),
-        action: PlaceAction::Forget,
-        len_bytes: dropped.len_bytes,
-        digest: dropped.digest,
-    };
-    Ok(dropped.into_iter().map(place).collect())
+    let seen =
+        list.snapshots.iter().filter(has_seen).map(|it| {
+            place(&**snapshots.storage(), &it.file, "a snapshot of a state that has seen it", Vec::new(), None)
+        });
+    seen.collect()
+}
+
+/// A snapshot that is all that is left of compacted events is left to the operator: without it more is lost than the secret.
+fn keep_needed(reader: &Reader, places: &mut [Place]) -> Result<()> {
+    let files: BTreeSet<String> = places.iter().map(|place| place.path.clone()).collect();
+    let needed = needed(reader, &files)?;
+    for place in places.iter_mut().filter(|place| needed.contains(&place.path)) {
+        place.action = PlaceAction::ByHand;
+        place.why.push_str(", and all that is left of events that were compacted away");
+    }
+    Ok(())
 }

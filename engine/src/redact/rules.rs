@@ -126,8 +126,9 @@ impl Redactor {
         self.fields.is_empty() && self.patterns.is_empty() && self.secrets.is_empty()
     }
 
-    /// Whether a text holds what must not be written.
-    pub(crate) fn finds(&self, bytes: &[u8]) -> bool {
+    /// Whether a text holds what must not be written, but for fields, which only JSON has.
+    #[must_use]
+    pub fn finds(&self, bytes: &[u8]) -> bool {
         self.secrets.iter().any(|(_, value)| contains(bytes, value))
             || self.patterns.iter().any(|(_, pattern)| pattern.is_match(bytes))
     }

@@ -4,12 +4,12 @@ use super::Progress;
 use super::needles::{Cause, Needles};
 use super::places::{Place, PlaceAction};
 use super::plan::Redaction;
-use crate::LogId;
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::log::paths;
-use crate::log::quarantine::digest_of;
+use crate::log::quarantine::{digest_of, torn_tail_name};
 use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_full_at};
+use crate::{LogId, RecoveryPlan};
 use regex::bytes::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -84,6 +84,35 @@ impl<'a> Search<'a> {
             }
             at += CHUNK_LEN_BYTES as u64;
         }
+    }
+
+    /// What a torn append at the end of the log holds of it. Whoever opens the log for writing cuts it and keeps it in the
+    /// quarantine, so that is the place; carrying out the plan opens the log first. Where the log may not be opened, nothing is
+    /// cut, and what is damaged is told elsewhere.
+    pub(super) fn in_torn_tail(&self, storage: &dyn Storage) -> Result<Option<Place>> {
+        let Ok(recovery) = RecoveryPlan::make(storage) else { return Ok(None) };
+        let Some(cut) = recovery.cut().filter(|cut| !cut.is_empty()) else { return Ok(None) };
+        let io = |error| Error::io("cannot read the newest segment", error).segment(recovery.segment);
+        let file = storage.open(&paths::segment(recovery.segment), OpenMode::Read).map_err(io)?;
+        let len_bytes = cut.end - cut.start;
+        let mut bytes = vec![0; usize::try_from(len_bytes).unwrap_or(0)];
+        let read = read_full_at(&*file, cut.start, &mut bytes).map_err(io)?;
+        bytes.truncate(read);
+        let mut causes = BTreeSet::new();
+        self.in_bytes(&bytes, &mut causes);
+        self.in_frames(&*file, cut.start, &bytes, self.log_id, &mut causes).map_err(io)?;
+        if causes.is_empty() {
+            return Ok(None);
+        }
+        let digest = digest_of(&*file, cut.clone())?;
+        Ok(Some(Place {
+            path: torn_tail_name(recovery.segment, cut.start, digest),
+            why: "a torn append, which opening the log puts there".to_owned(),
+            because: causes.into_iter().collect(),
+            action: PlaceAction::Forget,
+            len_bytes,
+            digest: blake3::Hash::from(digest).to_hex().to_string(),
+        }))
     }
 
     /// Frames by their looks: a copy of a segment's bytes need not say where they were.

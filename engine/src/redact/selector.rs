@@ -81,6 +81,13 @@ impl Selector {
         self.fields.is_empty() && self.pattern.is_none()
     }
 
+    /// Whether its pattern finds a text by itself in the bytes of any file, as it found it in an event. One that is bound to
+    /// the beginning of a text does not, nor does one that knows no escapes.
+    pub(super) fn finds_anywhere(&self, text: &[u8]) -> bool {
+        let as_written = [b"\"", text, b"\""].concat();
+        self.is_of_everything() && self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&as_written))
+    }
+
     /// The events that have to be looked at.
     ///
     /// # Errors
@@ -180,13 +187,22 @@ fn is_match_in_line(pattern: &Regex, entry: &TypeEntry, payload: &[u8]) -> bool 
     crate::import::jsonl::own_payload_of(entry, payload).is_some_and(|own| pattern.is_match(&own))
 }
 
-/// A text as it is, and as JSON writes it where that differs.
+/// A text as it is, and as JSON writes it where that differs: in UTF-8, and with nothing but ASCII, as many programs do.
 fn forms(text: &str) -> Vec<Vec<u8>> {
     let written = serde_json::Value::String(text.to_owned()).to_string();
     let inner = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
+    let mut ascii = String::with_capacity(inner.len());
+    for character in inner.chars() {
+        match character {
+            _ if character.is_ascii() => ascii.push(character),
+            _ => character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| ascii.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
     let mut forms = vec![text.as_bytes().to_vec()];
-    if inner != text {
-        forms.push(inner.as_bytes().to_vec());
+    for form in [inner, ascii.as_str()].map(str::as_bytes) {
+        if !forms.iter().any(|known| known == form) {
+            forms.push(form.to_vec());
+        }
     }
     forms
 }

@@ -1,6 +1,6 @@
 //! The fold over runs.
 
-use crate::fold::{Decide, Fold, Recorded, Rejection};
+use crate::fold::{Decide, Fold, Inherited, Recorded, Rejection};
 use crate::run::event::{Change, RunEvent};
 use crate::run::finding::Problem;
 use crate::run::judge::{Objection, judge};
@@ -31,10 +31,10 @@ impl Fold for Runs {
         true
     }
 
-    fn inherit(parent: &RunState, first: &Recorded<RunEvent>) -> Option<RunState> {
+    fn inherit(parent: &RunState, first: &Recorded<RunEvent>) -> Inherited<RunState> {
         match &first.data.change {
-            Change::Forked(forked) => parent.inherited(forked),
-            _ => None,
+            Change::Forked(forked) => parent.inherited(forked).map_or(Inherited::Unknown, Inherited::State),
+            _ => Inherited::Nothing,
         }
     }
 }

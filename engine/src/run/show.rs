@@ -1,7 +1,7 @@
 //! One run in full.
 
 use crate::error::Result;
-use crate::fold::{Folding, Losses, Replay};
+use crate::fold::{Folding, Losses, Replay, parent_of};
 use crate::run::finding::Finding;
 use crate::run::notes::Notes;
 use crate::run::overview::{Known, RunOverview, findings, line};
@@ -83,8 +83,9 @@ pub struct Shown {
 /// As reading. What is wrong with the run itself is in the report.
 pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunReport)> {
     let archived = archived(reader, run)?;
-    // What is in an archive is read there.
-    let whole = if archived.is_empty() { None } else { reader.with_archives()? };
+    // What is in an archive is read there, also where it is of a run that this one began as.
+    let is_archived = !archived.is_empty() || began_as_archived(reader, run)?;
+    let whole = if is_archived { reader.with_archives()? } else { None };
     let source = whole.as_ref().unwrap_or(reader);
     let (mut folding, mut lines, mut notes) =
         (Folding::<Runs>::over(source)?, Folding::<Timelines>::over(source)?, Notes::with_files());
@@ -111,6 +112,18 @@ pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunRep
     let report = report(&known, &state, timeline, &source);
     let timeline_skipped = state.events.saturating_sub(hidden + report.timeline.len() as u64);
     Ok((state, RunReport { archived, losses, timeline_hidden: hidden, timeline_skipped, ..report }))
+}
+
+/// Whether compactions have taken something out of the runs that a run began as.
+fn began_as_archived(reader: &Reader, run: Seq) -> Result<bool> {
+    let mut youngest = run;
+    while let Some(parent) = reader.opening(youngest)?.as_ref().and_then(parent_of) {
+        if !archived(reader, parent)?.is_empty() {
+            return Ok(true);
+        }
+        youngest = parent;
+    }
+    Ok(false)
 }
 
 /// What compactions have taken out of a run: where its revisions jump.

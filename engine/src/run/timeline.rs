@@ -1,6 +1,6 @@
 //! A run's events in order, as a fold beside [`crate::run::Runs`]: so that a fork's begin with its parent's.
 
-use crate::fold::{Fold, Recorded};
+use crate::fold::{Fold, Inherited, Recorded};
 use crate::run::event::{Change, RunEvent};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -76,10 +76,10 @@ impl Fold for Timelines {
         true
     }
 
-    fn inherit(parent: &Timeline, first: &Recorded<RunEvent>) -> Option<Timeline> {
-        let Change::Forked(forked) = &first.data.change else { return None };
+    fn inherit(parent: &Timeline, first: &Recorded<RunEvent>) -> Inherited<Timeline> {
+        let Change::Forked(forked) = &first.data.change else { return Inherited::Nothing };
         let mut lines = parent.lines.clone();
         lines.retain(|line| line.event <= forked.at);
-        Some(Timeline { events: parent.events.min(forked.at), lines })
+        Inherited::State(Timeline { events: parent.events.min(forked.at), lines })
     }
 }

@@ -17,7 +17,7 @@ use crate::command::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::output::{Format, Output};
-use crate::plan::{Consent, Proposal, print_applied};
+use crate::plan::{Consent, Proposal, lock_timeout_ms, print_applied};
 use crate::problem::{Failure, Problem};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -105,10 +105,7 @@ impl Compact {
         let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
         let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
         if self.consent.apply || self.consent.apply_now {
-            let flags = StoreConfig { lock_timeout: context.global.lock_timeout, ..StoreConfig::default() };
-            let lock_timeout = Settings::load(flags, &store.disk)?.lock_timeout.value;
-            let lock_timeout_ms = u64::try_from(lock_timeout.as_millis()).unwrap_or(u64::MAX);
-            if finish_interrupted(&storage, lock_timeout_ms).map_err(problem)? {
+            if finish_interrupted(&storage, lock_timeout_ms(&store, context)?).map_err(problem)? {
                 context
                     .output
                     .note("what was interrupted is finished, or taken back where the log does not tell of it");
@@ -124,8 +121,7 @@ impl Compact {
         let plan = made.map_err(problem)?;
         let unfinished = CompactionPlan::is_unfinished(&*storage).map_err(problem)?;
         let words = format!("log compact {}{}", asked.arguments, if self.drop { " --drop" } else { "" });
-        let (id, name) = (plan.id.clone(), plan.name().to_owned());
-        let proposal = Proposal { id, name, lost: plan.lost, command: store.command(&words) };
+        let proposal = Proposal::new(&plan.id, plan.name(), plan.lost, store.command(&words));
         if self.consent.shows() || plan.is_empty() {
             let shown = Shown { plan: &plan, proposal: &proposal, asked: &asked, store: &store, unfinished };
             shown.print(context.output)?;

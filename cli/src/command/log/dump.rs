@@ -12,7 +12,7 @@ use taffrail::expr::Expression;
 use taffrail::fold::{Losses, Pass as _};
 use taffrail::position::{Position, PositionError, PositionErrorKind, PositionRange};
 use taffrail::storage::Storage;
-use taffrail::{Codec, EventOrLoss, Follow, Kind, Query, Reader, Record, Seq};
+use taffrail::{Codec, EventOrLoss, Follow, Query, Reader, Record, Seq};
 
 use crate::codes;
 use crate::command::Context;
@@ -31,6 +31,7 @@ use crate::store::Store;
 use crate::subject::seq_of_position;
 use crate::summary::summary;
 use crate::translate;
+use crate::type_names;
 
 /// How often a followed log is looked at.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
@@ -210,41 +211,12 @@ impl Dump {
             let end = reader.resolve(&of_run(position.clone())?, now_ns).map_err(problem)?.next();
             query.until = Some(query.until.map_or(end, |until| until.min(end)));
         }
-        if !self.types.is_empty() {
-            let known = known_types(reader).map_err(problem)?;
-            for wanted in &self.types {
-                if !known.iter().any(|(name, called)| name == wanted || called.iter().any(|other| other == wanted)) {
-                    return Err(unknown_type(wanted, &known));
-                }
-                query = query.event_type(wanted.as_str());
-            }
+        type_names::check(reader, &self.types, store)?;
+        for wanted in &self.types {
+            query = query.event_type(wanted.as_str());
         }
         Ok(query)
     }
-}
-
-/// The full names of the types there are, with what else they are called; the log's own kinds behind them.
-fn known_types(reader: &Reader) -> taffrail::Result<Vec<(String, Vec<String>)>> {
-    let of_users = reader.types()?;
-    let mut known: Vec<(String, Vec<String>)> =
-        of_users.iter().map(|entry| (entry.full_name(), vec![entry.name.clone(), entry.variant.clone()])).collect();
-    known.sort();
-    known.dedup();
-    let own = (1..Kind::FIRST_USER.get()).filter_map(Kind::new).filter(|kind| kind.takes_seq());
-    known.extend(own.filter_map(Kind::reserved_name).map(|name| (name.to_owned(), Vec::new())));
-    Ok(known)
-}
-
-fn unknown_type(wanted: &str, known: &[(String, Vec<String>)]) -> Failure {
-    let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-    let near = taffrail::nearest::nearest(wanted, names.iter().copied());
-    let guess = near.first().map(|name| format!("did you mean {name}? ")).unwrap_or_default();
-    let message = format!("no event has the type {wanted:?}; {guess}there are: {}", names.join(", "));
-    Problem::new(codes::T0148, Exit::Usage, message)
-        .hint("taffrail explain T0148")
-        .with("valid", names)
-        .with("nearest", near)
-        .into()
 }
 
 fn read(reader: &Reader, query: Query, sink: &mut Sink<'_, '_>) -> Result<Exit, Failure> {

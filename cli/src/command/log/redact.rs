@@ -20,6 +20,7 @@ use crate::problem::{Failure, Problem};
 use crate::progress::Bars;
 use crate::run_names::RunNames;
 use crate::store::Store;
+use crate::type_names;
 use crate::usage::quoted;
 
 /// Events and files that are named; the others are counted.
@@ -88,10 +89,11 @@ impl Redact {
     /// Shows the plan, or carries it out; then runs whose states have changed get new checkpoints of the fold `F`.
     ///
     /// # Errors
-    /// T0407, T0409 for what is named; T0141 for an unknown run; what the engine and [`Consent::authority`] say.
+    /// T0407, T0409 for what is named; T0141 for an unknown run, T0148 for an unknown type; what the engine and [`Consent::authority`] say.
     pub fn run<F: Fold>(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         context.output.require("log redact", &Format::TEXT)?;
         let store = Store::locate_directory(context, "log redact")?;
+        type_names::check(&store.reader()?, self.kind.as_slice(), &store)?;
         let selector = self.selector(&store)?;
         let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
         let mut bars = Bars::new(context.output);
@@ -101,8 +103,7 @@ impl Redact {
             Some(run) => store.problem_of_run(run, &error),
             None => store.problem(&error),
         })?;
-        let (id, name) = (plan.id.clone(), plan.name().to_owned());
-        let proposal = Proposal { id, name, lost: plan.lost, command: store.command(&self.words()) };
+        let proposal = Proposal::new(&plan.id, plan.name(), plan.lost, store.command(&self.words()));
         if plan.is_empty() || self.consent.shows() {
             self.show(&plan, &proposal, &store, context.output)?;
         }

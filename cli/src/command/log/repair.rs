@@ -96,8 +96,7 @@ impl Repair {
         let exit = exit(found.report.severity);
         let mode = if found.plan.mode == RepairMode::Tail { "tail" } else { "salvage" };
         let command = store.command(&format!("log repair --mode {mode}"));
-        let name = found.plan.name().to_owned();
-        let proposal = Proposal { id: found.plan.id.clone(), name, lost: found.plan.lost, command };
+        let proposal = Proposal::new(&found.plan.id, found.plan.name(), found.plan.lost, command);
         let nothing_to_do = found.nothing_to_do();
         if nothing_to_do || self.consent.shows() {
             if context.output.format().is_json() {

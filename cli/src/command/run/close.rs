@@ -65,7 +65,7 @@ impl Close {
 impl Planned for ClosePlan {
     fn proposal(&self, store: &Store) -> Proposal {
         let command = store.command(&format!("run close {}", quoted(&self.run.run_name)));
-        Proposal { id: self.id.clone(), name: self.name().to_owned(), lost: 0, command }
+        Proposal::new(&self.id, self.name(), 0, command)
     }
 
     fn print(&self, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {

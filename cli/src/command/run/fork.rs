@@ -18,6 +18,7 @@ use crate::human;
 use crate::output::Output;
 use crate::plan::{Consent, Done, Proposal};
 use crate::problem::Failure;
+use crate::settings;
 use crate::store::Store;
 use crate::usage::quoted;
 
@@ -64,6 +65,7 @@ impl Fork {
     pub fn run(&self, context: &mut Context<'_>) -> Result<Exit, Failure> {
         let asked = Asked { command: "run fork", run: &self.run, consent: &self.consent, giving_up: None };
         asked.go(context, |subject, run| {
+            settings::may_be_written(&subject.store.disk, "the name of the run", &self.name)?;
             let at = subject.seq(self.at.as_ref())?;
             ForkPlan::make(&subject.reader, run, at, &self.name).map_err(|error| subject.problem(&error))
         })
@@ -74,7 +76,7 @@ impl Planned for ForkPlan {
     fn proposal(&self, store: &Store) -> Proposal {
         let (parent, new) = (quoted(&self.run.run_name), quoted(&self.new_name));
         let command = store.command(&format!("run fork {parent} --at {} --name {new}", self.at.seq));
-        Proposal { id: self.id.clone(), name: self.name().to_owned(), lost: 0, command }
+        Proposal::new(&self.id, self.name(), 0, command)
     }
 
     fn print(&self, proposal: &Proposal, output: &mut Output) -> Result<(), Failure> {

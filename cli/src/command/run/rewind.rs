@@ -22,6 +22,7 @@ use crate::output::Output;
 use crate::plan::{Consent, Done, Proposal};
 use crate::problem::{Failure, Problem};
 use crate::run_names::RunNames;
+use crate::settings;
 use crate::store::Store;
 use crate::subject::Subject;
 use crate::usage::quoted;
@@ -104,6 +105,9 @@ impl Rewind {
         let giving_up = Some(&self.giving_up);
         let asked = Asked { command: "run rewind", run: &self.run, consent: &self.consent, giving_up };
         asked.go(context, |subject, run| {
+            if let Some(mark) = &mark {
+                settings::may_be_written(&subject.store.disk, "the name of the mark", mark)?;
+            }
             let to = subject.seq(Some(&self.to))?;
             let keep: Vec<Seq> = self.keep.iter().filter_map(|seq| Seq::new(*seq)).collect();
             let request = RewindRequest { run, to, keep, mark };
@@ -163,8 +167,7 @@ fn not_covered(plan: &RewindPlan) -> Vec<String> {
 impl Planned for Found<'_> {
     fn proposal(&self, store: &Store) -> Proposal {
         let plan = &self.plan;
-        let (id, name) = (plan.id.clone(), plan.name().to_owned());
-        Proposal { id, name, lost: plan.lost, command: store.command(&self.rewind.words(plan)) }
+        Proposal::new(&plan.id, plan.name(), plan.lost, store.command(&self.rewind.words(plan)))
     }
 
     fn effects(&self) -> &[Effect] {

@@ -147,7 +147,9 @@ fn timeline(report: &RunReport, all: bool, name: &str, store: &Store, output: &m
     }
     if report.timeline_skipped > 0 {
         let skipped = human::count(report.timeline_skipped, "event");
-        let (events, given_up) = (report.overview.events, if all { " --all" } else { "" });
+        // A fork shows its parent's events as well, which it does not count as its own.
+        let shown = report.timeline_skipped + report.timeline.len() as u64;
+        let (events, given_up) = (report.overview.events.max(shown), if all { " --all" } else { "" });
         let command = store.command(&format!("run show {} -n {events}{given_up}", quoted(name)));
         output.note(format!("{skipped} before these; {command} shows all").as_str());
     }

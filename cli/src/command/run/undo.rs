@@ -86,8 +86,7 @@ impl Planned for Found {
     fn proposal(&self, store: &Store) -> Proposal {
         let plan = &self.plan;
         let words = format!("run undo {}{}", quoted(&plan.run.run_name), acknowledge::option(&plan.final_effects));
-        let (id, name) = (plan.id.clone(), plan.name().to_owned());
-        Proposal { id, name, lost: plan.lost, command: store.command(&words) }
+        Proposal::new(&plan.id, plan.name(), plan.lost, store.command(&words))
     }
 
     fn effects(&self) -> &[Effect] {

@@ -15,6 +15,7 @@ use crate::output::{Format, Output};
 use crate::plan::{Consent, Proposal, print_applied};
 use crate::problem::Failure;
 use crate::store::Store;
+use crate::usage::quoted;
 
 /// Runs that a plan names one by one.
 const MOST_NAMED: usize = 20;
@@ -71,9 +72,9 @@ impl Forget {
         let read_bytes = bar.done();
         drop(bar);
         let plan = plan.map_err(problem)?;
-        let names: Vec<&str> = directories.iter().map(String::as_str).collect();
+        let names: Vec<String> = directories.iter().map(|directory| quoted(directory)).collect();
         let command = store.command(&format!("store forget {}", names.join(" ")));
-        let proposal = Proposal { id: plan.id.clone(), name: plan.name().to_owned(), lost: plan.lost, command };
+        let proposal = Proposal::new(&plan.id, plan.name(), plan.lost, command);
         if self.consent.shows() || plan.directories.is_empty() {
             print(&plan, &proposal, context.output)?;
         }

@@ -61,7 +61,7 @@ impl Undo {
         drop(bar);
         let plan = plan.map_err(|error| store.problem(&error))?;
         let command = store.command(&format!("store undo {}", plan.event));
-        let proposal = Proposal { id: plan.id.clone(), name: plan.name().to_owned(), lost: 0, command };
+        let proposal = Proposal::new(&plan.id, plan.name(), 0, command);
         if self.consent.shows() {
             print(&plan, &proposal, context.output)?;
         }

@@ -4,6 +4,7 @@ use crate::blob::{Blobs, Digest};
 use crate::bundle::{Bundle, BundleReport, export, import};
 use crate::error::Result;
 use crate::import::{ImportFailure, ImportReport};
+use crate::plan::Authority;
 use crate::storage::{Memory, OpenMode, Storage, read_full_at, write_all_at};
 use crate::{
     Batch, Codec, Event, Expect, Fold, Journal, Mark, Options, Query, Reader, Recorded, Severity, TypeEntry,
@@ -176,7 +177,6 @@ pub(super) fn fill(store: &Arc<dyn Storage>, content: &Content) {
 
 /// Spoils an event of some segment, and takes it out: from then on the log has an absence on record.
 pub(super) fn damage_and_salvage(store: &Arc<dyn Storage>, which: u8) {
-    use crate::plan::Authority;
     use crate::repair::{RepairMode, RepairPlan};
     let reader = Reader::open_on(Arc::clone(store)).unwrap();
     let mut places = Vec::new();
@@ -193,14 +193,12 @@ pub(super) fn damage_and_salvage(store: &Arc<dyn Storage>, which: u8) {
     read_full_at(&*file, offset + 50, &mut byte).unwrap();
     write_all_at(&*file, offset + 50, &[byte[0] ^ 0x55]).unwrap();
     let plan = RepairPlan::make(&**store, RepairMode::Salvage).unwrap();
-    let authority = Authority {
-        plan: plan.id.clone(),
-        accept_loss: plan.lost,
-        reason: "a test".to_owned(),
-        actor: "uid:0".to_owned(),
-        lock_timeout_ms: 1000,
-    };
-    plan.apply(store, &authority).unwrap();
+    plan.apply(store, &agreed(&plan.id, plan.lost)).unwrap();
+}
+
+pub(super) fn agreed(plan: &str, accept_loss: u64) -> Authority {
+    let (plan, reason, actor) = (plan.to_owned(), "a test".to_owned(), "uid:0".to_owned());
+    Authority { plan, accept_loss, reason, actor, lock_timeout_ms: 1000 }
 }
 
 pub(super) fn severity(storage: &dyn Storage) -> Severity {

@@ -6,7 +6,7 @@ use super::kit::{
 use crate::blob::{Blobs, Digest};
 use crate::fold::Snapshots;
 use crate::storage::Storage;
-use crate::{Reader, Severity};
+use crate::{Batch, Expect, Reader, Severity, TypeEntry};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -89,4 +89,25 @@ fn two_copies_that_were_both_written_to_are_told_apart() {
     append(&copy, 1);
     let (newer, _) = bundle_bytes(&store, None);
     assert_eq!(import_into(&copy, &newer).expect_err("they differ").error.code(), "T0163");
+}
+
+/// A bundle of one run did not go into the very log that it was made from: where a batch had events of other runs as well, what
+/// is left of it in the bundle ends elsewhere, and that was taken for another event (T0163).
+#[test]
+fn a_bundle_of_one_run_is_known_again_by_the_log_that_it_was_made_from() {
+    let store = memory();
+    fill(&store, &sample());
+    let journal = options().open_on(Arc::clone(&store)).unwrap();
+    let mut batch = Batch::new();
+    let [one, other] = ["run-1", "run-2"].map(|name| batch.run_or_create(name, Expect::Any));
+    for run in [one, other] {
+        batch.event(Some(run), &Arc::new(TypeEntry::json("acme.both")), b"{}");
+    }
+    journal.append(batch).unwrap();
+    journal.close().unwrap();
+    let (before, (bytes, _)) = (events(&store), bundle_bytes(&store, Some("run-1")));
+    let report = import_into(&store, &bytes).unwrap();
+    assert_eq!(report.events_added, 0);
+    assert!(report.events_already_there > 0);
+    assert_eq!(events(&store), before);
 }

@@ -1,10 +1,11 @@
 //! Snapshots that have gone bad in a bundle.
 
-use super::kit::{Count, Tick, bundle_bytes, bytes_of, events, fill, go_on, memory, opened, options, sample, severity};
+use super::kit::{
+    Count, Tick, agreed, bundle_bytes, bytes_of, events, fill, go_on, memory, opened, options, sample, severity,
+};
 use crate::bundle::import;
 use crate::compact::{Choice, CompactionPlan, Folds, Originals};
 use crate::fold::Snapshots;
-use crate::plan::Authority;
 use crate::storage::Storage;
 use crate::{Expect, FindingKind, Severity, VerifyOptions, verify};
 use std::sync::Arc;
@@ -89,12 +90,5 @@ fn compact_dropping(store: &Arc<dyn Storage>) {
     let choice = Choice::Prefix { until: None };
     let plan = CompactionPlan::make(store, &folds, &choice, Originals::Dropped, None, &mut |_| {}).unwrap();
     assert!(plan.lost > 10, "{plan:#?}");
-    let authority = Authority {
-        plan: plan.id.clone(),
-        accept_loss: plan.lost,
-        reason: "a test".to_owned(),
-        actor: "uid:0".to_owned(),
-        lock_timeout_ms: 1000,
-    };
-    plan.apply(store, &authority, &mut |_| {}).unwrap();
+    plan.apply(store, &agreed(&plan.id, plan.lost), &mut |_| {}).unwrap();
 }

@@ -2,6 +2,7 @@
 
 mod basics;
 mod crashes;
+mod forks;
 mod histories;
 mod kit;
 mod passes;

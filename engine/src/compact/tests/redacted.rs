@@ -155,3 +155,67 @@ fn a_redaction_that_is_stopped_in_an_archive_is_finished_before_the_undo() {
     }
     assert!(stopped > 10, "{stopped}");
 }
+
+/// A redaction removed a snapshot that was all that was left of a run whose events had been dropped, if only the file held what
+/// was looked for: the run's state was gone, and no number had been agreed to for it.
+#[test]
+fn a_redaction_leaves_the_last_that_is_known_of_dropped_events_to_the_operator() {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    let inputs = crate::run::Content::None;
+    let created = crate::run::Change::Created { process: "hunter2".into(), process_digest: None, inputs };
+    super::kit::change(&journal, "ended", created);
+    super::kit::change(&journal, "ended", crate::run::Change::Completed { output: crate::run::Content::None });
+    journal.run("ended").unwrap().snapshot::<crate::run::Runs>().unwrap();
+    ticks(&journal, "open", 0..40);
+    journal.close().unwrap();
+    compact(&storage, &finished(), Originals::Dropped);
+    let state = states::<crate::run::Runs>(&reader(&storage));
+    let pattern = Some(crate::redact::pattern("hunter2").unwrap());
+    let selector = Selector { pattern, ..Selector::default() };
+    let plan = RedactPlan::make(&storage, &selector, &mut go_on).unwrap();
+    let place = &plan.places[0];
+    assert_eq!((plan.places.len(), place.action), (1, crate::redact::PlaceAction::ByHand), "{plan:#?}");
+    assert!(place.why.ends_with("all that is left of events that were compacted away"), "{place:?}");
+    let done = plan.apply(&storage, &selector, &agreed(&plan.id, plan.lost), &mut go_on).unwrap();
+    assert_eq!((done.forgotten.len(), done.by_hand.as_slice()), (0, std::slice::from_ref(&place.path)));
+    assert_eq!(states::<crate::run::Runs>(&reader(&storage)), state);
+}
+
+/// Once anything had been compacted, no snapshot could go: "all that is left of the events", it said of a run of which nothing
+/// was compacted, and of one whose events were in the archive. So nothing could be redacted that a snapshot had seen.
+#[test]
+fn a_snapshot_is_needed_only_for_what_is_nowhere_else() {
+    for originals in [Originals::Archived, Originals::Dropped] {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        fill(&storage);
+        super::kit::snapshots(&storage);
+        compact(&storage, &finished(), originals);
+        let of_run = |name: &str| -> BTreeSet<String> {
+            let run = reader(&storage).find_run(name).unwrap().run;
+            let list = crate::Snapshots::new(Arc::clone(&storage)).list().unwrap();
+            list.snapshots.into_iter().filter(|it| it.head.run == Some(run)).map(|it| it.file).collect()
+        };
+        let dropped = |name: &str| {
+            let plan = crate::fold::DropPlan::make(&reader(&storage), &of_run(name));
+            plan.map(|plan| plan.snapshots.len()).map_err(|error| error.code())
+        };
+        let is_archived = originals == Originals::Archived;
+        assert_eq!(dropped("open"), Ok(2), "nothing of it was compacted");
+        assert_eq!(dropped("ended-0"), if is_archived { Ok(2) } else { Err("T0518") });
+        if !is_archived {
+            continue;
+        }
+        // An event of a run that is compacted, and that its snapshots have seen.
+        let whole = reader(&storage).with_archives().unwrap().unwrap();
+        let run = whole.find_run("ended-0").unwrap().run;
+        let mut ticks = whole.events(Query::all().run(run).event_type("acme.tick")).unwrap();
+        let tick = ticks.next().unwrap().unwrap().seq;
+        redact(&storage, &BTreeSet::from([tick])).unwrap();
+        assert!(of_run("ended-0").is_empty() && of_run("open").len() == 2);
+        is_clean(&*storage);
+        undo(&storage).unwrap();
+        is_clean(&*storage);
+        assert!(payloads(&reader(&storage))[&tick.get()].0);
+    }
+}

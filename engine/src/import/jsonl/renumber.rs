@@ -20,6 +20,9 @@ const MOST_EVENTS: usize = 256;
 /// Length after which a batch is full, in bytes.
 const FULL_LEN_BYTES: u64 = 1 << 20;
 
+/// Runs that are named in a note.
+const MOST_NAMED: usize = 10;
+
 /// Appends what no earlier import of this log has brought.
 pub(super) fn run(
     storage: &Arc<dyn Storage>,
@@ -39,11 +42,13 @@ pub(super) fn run(
         types: BTreeMap::new(),
         lines: Vec::new(),
         len_bytes: 0,
+        seen: BTreeMap::new(),
     };
     renumber.look()?;
     let read = renumber.read(lines, report);
     // What stands before a bad line is kept.
     let appended = renumber.flush(report);
+    renumber.tell_absent(report);
     read.and(appended)?;
     journal.close()
 }
@@ -60,6 +65,17 @@ struct Renumber<'a> {
     /// Whole batches that are appended next.
     lines: Vec<Exported>,
     len_bytes: u64,
+    /// The other log's runs, by their numbers there.
+    seen: BTreeMap<u64, Seen>,
+}
+
+/// What has been read of a run.
+struct Seen {
+    name: String,
+    /// Its last revision there.
+    revision: u32,
+    /// How many of its events are missing.
+    absent: u64,
 }
 
 /// A batch in the making.
@@ -96,6 +112,12 @@ impl Renumber<'_> {
                 }
                 Item::Event(line) => {
                     self.check(&line).map_err(|what| lines.refuse(what))?;
+                    self.count_absent(&line);
+                    if self.begins_as_pending(&line, &batch) {
+                        // A run is named as a parent by its number, which it has when it has been appended.
+                        self.lines.append(&mut batch);
+                        self.flush(report)?;
+                    }
                     let more = line.more;
                     batch.push(*line);
                     if more {
@@ -113,6 +135,40 @@ impl Renumber<'_> {
         // In a part of a log, the last event of a batch may be missing.
         self.lines.append(&mut batch);
         Ok(())
+    }
+
+    /// Whether an event opens a run whose parent is among those that are appended next.
+    fn begins_as_pending(&self, line: &Exported, batch: &[Exported]) -> bool {
+        let opened = || RunOpened::decode(&line.payload().ok()?).ok()?.parent;
+        let is_opening = line.own_kind() == Ok(Some(Kind::RUN_OPENED));
+        let parent = is_opening.then(opened).flatten().map(Seq::get);
+        parent.is_some() && self.lines.iter().chain(batch).any(|pending| pending.run == parent)
+    }
+
+    /// Counts what the export lacks of an event's run: where its revisions jump.
+    fn count_absent(&mut self, line: &Exported) {
+        let (Some(run), Some(revision)) = (line.run, line.revision) else { return };
+        let name = line.run_name.clone().unwrap_or_default();
+        let seen = self.seen.entry(run).or_insert_with(|| Seen { name, revision: 0, absent: 0 });
+        seen.absent += u64::from(revision.saturating_sub(seen.revision).saturating_sub(1));
+        seen.revision = seen.revision.max(revision);
+    }
+
+    /// Says which events of which runs are not in the export: here, nothing else tells of them.
+    fn tell_absent(&self, report: &mut ImportReport) {
+        let absent: Vec<&Seen> = self.seen.values().filter(|seen| seen.absent > 0).collect();
+        let named = absent.iter().take(MOST_NAMED).map(|seen| format!("{} of {}", seen.absent, seen.name));
+        let names: Vec<String> = named.collect();
+        let more = match absent.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!(", and more of {more} other runs"),
+        };
+        if !names.is_empty() {
+            let names = names.join(", ");
+            report
+                .notes
+                .push(format!("the export lacks events of its runs, which were compacted away or lost: {names}{more}"));
+        }
     }
 
     fn learn_type(&mut self, registered: TypeRegistered) {

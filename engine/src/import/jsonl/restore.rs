@@ -39,7 +39,7 @@ pub(super) fn run(
         let Item::Event(line) = item else { continue };
         let step = exact(&line).map_err(|what| lines.refuse(what)).and_then(|event| {
             if event.seq < next {
-                return compare(&mut present, &event, line.more).map(|()| report.events_already_there += 1);
+                return compare(&mut present, &event).map(|()| report.events_already_there += 1);
             }
             batch.push(event);
             if line.more {
@@ -97,13 +97,14 @@ fn exact(line: &Exported) -> std::result::Result<Exact, String> {
     })
 }
 
-/// Compares an event with the one of the same seq in the store.
-fn compare(present: &mut crate::Events<'_>, event: &Exact, more: bool) -> Result<()> {
+/// Compares an event with the one of the same seq in the store. Not where its batch ends: in a part of a log, a batch with
+/// events of other runs falls apart.
+fn compare(present: &mut crate::Events<'_>, event: &Exact) -> Result<()> {
     while let Some(record) = present.next()? {
         if record.seq < event.seq {
             continue;
         }
-        if record.more == more && is_equal(&record, event) {
+        if is_equal(&record, event) {
             return Ok(());
         }
         break;

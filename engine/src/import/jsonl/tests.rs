@@ -327,6 +327,44 @@ fn a_restore_refuses_what_does_not_follow() {
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Conflict, "T0153"));
 }
 
+/// A run that was imported in one batch with its parent lost its parent: only those of earlier batches were looked up. A fork
+/// began as nothing then.
+#[test]
+fn a_run_keeps_its_parent_also_where_both_are_new() {
+    let source = memory();
+    log(&source, 30);
+    let target = memory();
+    let journal = options().open_on(Arc::clone(&target)).unwrap();
+    journal.run_or_create("other").unwrap();
+    journal.close().unwrap();
+    import_into(&target, &all(&source)).unwrap();
+    let reader = Reader::open_on(Arc::clone(&target)).unwrap();
+    let opened = reader.get(reader.find_run("forked").unwrap().run).unwrap().unwrap();
+    let parent = RunOpened::decode(&opened.payload).unwrap().parent;
+    assert_eq!(parent, Some(reader.find_run("run-0").unwrap().run));
+    assert_eq!(import_into(&target, &all(&source)).unwrap().events_added, 0);
+}
+
+/// An export of a log of which events were compacted away, or lost by record, was added to another log as if its runs had
+/// never had more: there, no record tells of them.
+#[test]
+fn what_an_export_lacks_of_its_runs_is_told() {
+    let source = memory();
+    log(&source, 30);
+    let text = all(&source);
+    let of_run_0 = |line: &str| line.contains("\"run_name\":\"run-0\"") && line.contains("acme.json");
+    let gone: Vec<&str> = text.lines().filter(|line| of_run_0(line)).take(2).collect();
+    let kept = text.lines().filter(|line| !gone.contains(line)).map(|line| {
+        let events = text.lines().count() - 2;
+        line.replace(&format!("\"events\":{events}"), &format!("\"events\":{}", events - 2))
+    });
+    let text: String = kept.map(|line| line.replace("\"complete\":true", "\"complete\":false") + "\n").collect();
+    let report = import_into(&memory(), &text).unwrap();
+    assert_eq!(gone.len(), 2);
+    assert!(report.notes.iter().any(|note| note.ends_with("compacted away or lost: 2 of run-0")), "{:?}", report.notes);
+    assert!(import_into(&memory(), &all(&source)).unwrap().notes.is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]

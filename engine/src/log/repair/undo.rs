@@ -16,6 +16,7 @@ use crate::plan::{Applied, Authority, other_plan, plan_id, plan_name};
 use crate::storage::{OpenMode, Storage, StorageFile, read_full_at};
 use crate::{ErrorKind, Journal, Kind, OperatorAction, SegmentNumber, Seq};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A segment's file that an undo puts back.
@@ -244,32 +245,59 @@ impl MissingAgain {
     }
 }
 
-/// The operator event to undo: the one asked for, or the last repair that has not been undone. Read over damage: what an
-/// undo would put back is often wanted because something else is damaged as well.
+/// The operator event to undo: the one asked for, or the last one that has not been undone. Read over damage: what an undo
+/// would put back is often wanted because something else is damaged as well.
 fn find(storage: &dyn Storage, event: Option<Seq>) -> Result<(Seq, OperatorAction)> {
-    let mut undone = Vec::new();
+    let mut undone: BTreeMap<u64, (Seq, serde_json::Value)> = BTreeMap::new();
     let mut repairs = Vec::new();
     Inspector::open(storage)?.walk(&mut |piece| {
         let Piece::Frame(frame) = piece else { return Ok(()) };
-        let is_asked_for = event.is_none_or(|event| event == frame.header.seq);
-        if frame.header.kind != Kind::OPERATOR_ACTION || !is_asked_for {
+        if frame.header.kind != Kind::OPERATOR_ACTION {
             return Ok(());
         }
         let Ok(action) = OperatorAction::decode(&frame.payload()) else { return Ok(()) };
         let detail: serde_json::Value = serde_json::from_str(&action.detail).unwrap_or_default();
+        let is_asked_for = event == Some(frame.header.seq);
         match action.verb.as_str() {
-            "undo" => undone.extend(detail["event"].as_u64()),
-            "repair" | "drop" | COMPACT => repairs.push((frame.header.seq, action)),
-            "rewind" | "close" if event.is_some() => return Err(of_a_run(frame.header.seq, &action, &detail)),
+            "undo" => {
+                let of = detail["event"].as_u64();
+                undone.extend(of.map(|of| (of, (frame.header.seq, detail))));
+            }
+            "repair" | "drop" | COMPACT if is_asked_for || event.is_none() => repairs.push((frame.header.seq, action)),
+            "rewind" | "close" if is_asked_for => return Err(of_a_run(frame.header.seq, &action, &detail)),
             _ => {}
         }
         Ok(())
     })?;
-    repairs.retain(|(seq, _)| event.is_some() || !undone.contains(&seq.get()));
-    let found = repairs.pop();
-    found.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "T0404", "there is no repair, no drop and no compaction to undo")
-    })
+    while let Some((seq, action)) = repairs.pop() {
+        match undone.get(&seq.get()) {
+            Some((by, detail)) if action.verb == COMPACT || has_put_back(storage, detail)? => {
+                if event.is_some() {
+                    let message = format!("what event {seq} tells of was undone: event {by} tells of that");
+                    return Err(Error::new(ErrorKind::Rejected, "T0403", message).seq(seq.get()));
+                }
+            }
+            _ => return Ok((seq, action)),
+        }
+    }
+    Err(Error::new(ErrorKind::NotFound, "T0404", "there is no repair, no drop and no compaction to undo"))
+}
+
+/// Whether an undo was not stopped behind the event that tells of it: no file is still there that it was to replace.
+fn has_put_back(storage: &dyn Storage, detail: &serde_json::Value) -> Result<bool> {
+    let of = |key: &str| detail[key].as_array().cloned().unwrap_or_default().into_iter();
+    let replaced = of("segments").map(|segment| (segment["segment"].as_u64(), segment["replaces"].clone()));
+    let removed = of("missing").map(|segment| (segment["segment"].as_u64(), segment["digest"].clone()));
+    for (number, digest) in replaced.chain(removed) {
+        let number = number.and_then(|number| SegmentNumber::new(u32::try_from(number).ok()?));
+        let Some(file) = number.map(|number| present(storage, number)).transpose()?.flatten() else { continue };
+        let io_error = |error| Error::io("cannot measure a segment", error);
+        let found = digest_of(&*file, 0..file.len_bytes().map_err(io_error)?)?;
+        if digest == blake3::Hash::from(found).to_hex().as_str() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What was done to a run's history is undone by another command.

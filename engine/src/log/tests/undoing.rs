@@ -3,7 +3,7 @@
 use super::damage_kit::{Files, Intact, files_of, intact, kinds, number, segment_name, store_of};
 use crate::plan::Authority;
 use crate::repair::{RepairMode, RepairPlan, UndoPlan};
-use crate::storage::Storage;
+use crate::storage::{OpenMode, Storage, write_all_at};
 use crate::{Depth, SeqRange, Severity, VerifyOptions, VerifyReport, verify};
 use std::sync::Arc;
 
@@ -237,4 +237,49 @@ fn a_renaming_that_was_stopped_is_ended_by_the_next() {
         }
     }
     assert!(stopped > 20, "{stopped}");
+}
+
+/// A repair of a bit in the first segment, and what stands in the segment by then.
+fn repaired() -> (Arc<dyn Storage>, u64) {
+    let intact = intact(12 << 10, 30);
+    let frame = &intact.frames[&number(1)][2];
+    let at = usize::try_from(frame.offset + 50).unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(store_of(&with(&intact, &segment_name(1), |bytes| bytes[at] ^= 4)));
+    let plan = RepairPlan::make(&*storage, RepairMode::Salvage).unwrap();
+    let applied = plan.apply(&storage, &agreed(plan.name(), plan.lost)).unwrap();
+    (storage, applied.event)
+}
+
+/// What had been undone could be undone again where it was named by its seq: a segment that had been put back from a backup
+/// since would have been replaced by the damaged one.
+#[test]
+fn what_was_undone_is_not_undone_again() {
+    let (storage, event) = repaired();
+    let undo = UndoPlan::make(&storage, None).unwrap();
+    undo.apply(&storage, &agreed(undo.name(), 0)).unwrap();
+    let again = UndoPlan::make(&storage, crate::Seq::new(event)).unwrap_err();
+    assert_eq!(again.code(), "T0403", "{again}");
+    assert!(again.to_string().contains("was undone"), "{again}");
+    assert_eq!(UndoPlan::make(&storage, None).unwrap_err().code(), "T0404");
+}
+
+/// The event that tells of an undo goes in before the first file is put back. Where that was all, `store undo` said that there
+/// was nothing to undo, though nothing had been undone.
+#[test]
+fn an_undo_that_was_stopped_behind_its_event_is_carried_out_by_the_next() {
+    let (storage, event) = repaired();
+    let before = files_of(&*storage);
+    let undo = UndoPlan::make(&storage, None).unwrap();
+    undo.apply(&storage, &agreed(undo.name(), 0)).unwrap();
+    let done = files_of(&*storage);
+    let segment = segment_name(1);
+    assert_ne!(before[&segment], done[&segment]);
+    storage.remove(&segment).unwrap();
+    let file = storage.open(&segment, OpenMode::CreateNew).unwrap();
+    write_all_at(&*file, 0, &before[&segment]).unwrap();
+    let undo = UndoPlan::make(&storage, None).unwrap();
+    assert_eq!(undo.event, event);
+    undo.apply(&storage, &agreed(undo.name(), 0)).unwrap();
+    assert_eq!(files_of(&*storage)[&segment], done[&segment]);
+    assert_eq!(UndoPlan::make(&storage, None).unwrap_err().code(), "T0404");
 }

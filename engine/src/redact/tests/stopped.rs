@@ -117,3 +117,21 @@ fn another_redaction_does_not_hide_one_that_was_stopped() {
     assert_eq!(holders(&storage), Vec::<String>::new());
     assert_eq!(verified(&*storage).findings.len(), 0);
 }
+
+/// A redaction that did not get the store's lock had changed nothing, and `log verify` said from then on that one was under way,
+/// or had been stopped.
+#[test]
+fn a_redaction_that_does_not_get_the_lock_leaves_nothing_to_be_finished() {
+    let disk = SimDisk::new(53);
+    let storage: Arc<dyn Storage> = Arc::new(disk.process(1));
+    json_store(&storage, &[format!("{{\"token\":\"{SECRET}\"}}")]);
+    let plan = RedactPlan::make(&storage, &of_pattern(), &mut go_on).unwrap();
+    let journal = super::kit::options().exclusive(true).open_on(Arc::new(disk.process(2))).unwrap();
+    let refused = plan.apply(&storage, &of_pattern(), &authority(&plan), &mut go_on).unwrap_err();
+    assert_eq!(refused.code(), "T0311", "{refused}");
+    assert_eq!(unfinished(&storage).unwrap(), None);
+    assert!(!super::kit::files(&*storage).contains(&"redacting".to_owned()));
+    journal.close().unwrap();
+    assert_eq!(super::kit::redacted(&storage, &of_pattern()).1.lost, 1);
+    verified(&*storage);
+}
