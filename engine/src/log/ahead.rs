@@ -270,7 +270,7 @@ impl Drop for Ahead {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::storage::{Memory, OpenMode, Storage, write_all_at};
@@ -309,7 +309,8 @@ mod tests {
         for threads in [1, 3] {
             let mut ahead = Ahead::start(&file(&bytes), key, layout::FIRST_FRAME, threads).unwrap();
             let pieces = offsets[offsets.len() - 1] / Ahead::PIECE_LEN_BYTES;
-            let first_at = |piece: u64| offsets.iter().copied().find(|at| *at >= piece * Ahead::PIECE_LEN_BYTES).unwrap();
+            let first_at =
+                |piece: u64| offsets.iter().copied().find(|at| *at >= piece * Ahead::PIECE_LEN_BYTES).unwrap();
             for number in layout::FIRST_FRAME / Ahead::PIECE_LEN_BYTES + 1..=pieces {
                 let piece = ahead.piece_at(first_at(number)).unwrap_or_else(|| panic!("piece {number}"));
                 let until = if number == pieces { offsets[offsets.len() - 1] } else { first_at(number + 1) };

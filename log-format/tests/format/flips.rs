@@ -55,6 +55,12 @@ fn check_plain(before: &Scanner, plain: &Scanner, passed: Option<Header>, window
     let mut short = before.clone();
     let whole = frame.map_or(window.len(), |header| usize::try_from(header.frame_len()).expect("small"));
     assert_eq!(short.step_plain(&window[..whole.min(window.len()).saturating_sub(1)]), None, "not whole in the window");
+    // What is known to be proven is passed the same way; what is not due, or no event of an application, is not.
+    if frame.is_some() {
+        let mut trusting = before.clone();
+        assert_eq!(trusting.step_proven(window), passed);
+        assert_eq!(known(&trusting), known(plain));
+    }
 }
 
 fn check_bit(image: &Image, whole: &[Good], file: &[u8], bit: usize) -> &'static str {

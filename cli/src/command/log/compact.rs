@@ -104,12 +104,10 @@ impl Compact {
         let store = Store::locate_directory(context, "log compact")?;
         let storage = Arc::clone(&store.disk) as Arc<dyn Storage>;
         let problem = |error: taffrail::Error| Failure::from(store.problem(&error));
-        if self.consent.apply || self.consent.apply_now {
-            if finish_interrupted(&storage, lock_timeout_ms(&store, context)?).map_err(problem)? {
-                context
-                    .output
-                    .note("what was interrupted is finished, or taken back where the log does not tell of it");
-            }
+        if (self.consent.apply || self.consent.apply_now)
+            && finish_interrupted(&storage, lock_timeout_ms(&store, context)?).map_err(problem)?
+        {
+            context.output.note("what was interrupted is finished, or taken back where the log does not tell of it");
         }
         let asked = self.asked(&store)?;
         let originals = if self.drop { Originals::Dropped } else { Originals::Archived };

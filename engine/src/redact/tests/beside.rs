@@ -102,19 +102,13 @@ fn a_follower_goes_on_behind_a_redaction_of_the_newest_segment() {
     };
     read_on(&mut seen);
     assert_eq!(seen.len(), 2);
-    for round in 0..2_u64 {
-        redacted(
-            &storage,
-            &Selector {
-                fields: vec![FieldPath::parse(["data.token", "data.n"][round as usize]).unwrap()],
-                ..Selector::default()
-            },
-        );
+    for (count, field) in (3..).zip(["data.token", "data.n"]) {
+        redacted(&storage, &Selector { fields: vec![FieldPath::parse(field).unwrap()], ..Selector::default() });
         let journal = options().open_on(Arc::clone(&storage)).unwrap();
         append(&journal, "{\"n\":2}");
         journal.close().unwrap();
         read_on(&mut seen);
-        assert_eq!(seen.len() as u64, 3 + round, "{seen:?}");
+        assert_eq!(seen.len(), count, "{seen:?}");
     }
     assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "{seen:?}");
 }
