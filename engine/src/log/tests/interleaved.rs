@@ -264,3 +264,34 @@ fn two_processes_race_for_the_store_and_for_each_revision_and_one_wins() {
         assert!(!won.is_empty() && events.len() == won.len() + 2);
     });
 }
+
+/// Threads that prove ahead and the reader that they help: it is given each event once, in order, waits for nobody for ever, and
+/// they end with it, wherever it stops.
+#[test]
+fn whoever_proves_a_piece_the_reader_is_given_each_event_once_and_in_order() {
+    explore("interleaved-ahead", r#"["P9"]"#, || {
+        let storage = Interleaved::new();
+        let options = Journal::options().create(true).segment_len_bytes(256 << 10).lock_timeout_ms(u64::MAX);
+        let journal = options.open_on(Arc::new(storage.clone())).unwrap();
+        let mut written = Batch::new();
+        let run = written.run_or_create("r", Expect::Any);
+        let entry = Arc::new(TypeEntry::json("tick"));
+        for number in 0..50 {
+            let payload = format!("{{\"id\":\"{number}\",\"x\":\"{}\"}}", "x".repeat(900));
+            written.event(Some(run), &entry, payload.as_bytes());
+        }
+        journal.append(written).unwrap();
+        let reader = Reader::open_on(Arc::new(storage)).unwrap();
+        for stop in [50, 17] {
+            let mut events = reader.events(Query::all()).unwrap().prove_ahead(2);
+            let mut ids = Vec::new();
+            while ids.len() < stop
+                && let Some(record) = events.next().unwrap()
+            {
+                ids.extend(record.entry.is_some().then(|| id(&record.payload)));
+            }
+            let expected: Vec<String> = (0..stop).map(|number| number.to_string()).collect();
+            assert_eq!(ids, expected);
+        }
+    });
+}

@@ -135,7 +135,7 @@ impl Storage for Interleaved {
     }
 
     fn sleep(&self, duration: Duration) {
-        self.memory.sleep(duration);
+        Storage::sleep(&self.memory, duration);
         shuttle::thread::yield_now();
     }
 }
