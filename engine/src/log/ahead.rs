@@ -161,6 +161,7 @@ impl Shared {
             match scanner.step(&bytes[start..filled], false) {
                 Step::Frame(_) => {}
                 Step::NeedBytes(count) if filled == bytes.len() && count <= Ahead::LONGEST_LEN_BYTES => {
+                    bytes.reserve_exact((start + count).saturating_sub(bytes.len()));
                     bytes.resize(start + count, 0);
                     filled += read_full_at(&*self.file, at + filled as u64, &mut bytes[filled..]).ok()?;
                 }
@@ -196,9 +197,15 @@ impl Ahead {
     const TOLD_LEN_BYTES: u64 = 1 << 20;
 
     /// Begins behind the piece in which an offset lies. `None` where the machine has no thread for it.
-    pub(crate) fn start(file: &Arc<dyn StorageFile>, key: SegmentKey, offset: u64, threads: usize) -> Option<Ahead> {
+    pub(crate) fn start(
+        file: &Arc<dyn StorageFile>,
+        key: SegmentKey,
+        offset: u64,
+        threads: usize,
+        buffers: Vec<Vec<u8>>,
+    ) -> Option<Ahead> {
         let reader_at = offset / Self::PIECE_LEN_BYTES;
-        let state = State { next: reader_at + 1, reader_at, end: u64::MAX, ..State::default() };
+        let state = State { next: reader_at + 1, reader_at, end: u64::MAX, free: buffers, ..State::default() };
         let (state, done, wanted) = (Mutex::new(state), Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { file: Arc::clone(file), key, state, done, wanted });
         let mut ahead = Ahead { shared, threads: Vec::new(), entered: reader_at, used: None };
@@ -259,14 +266,31 @@ impl Ahead {
     }
 }
 
-impl Drop for Ahead {
-    fn drop(&mut self) {
+impl Ahead {
+    /// Ends the threads, and gives back what they have read into.
+    pub(crate) fn end(mut self) -> Vec<Vec<u8>> {
+        self.join();
+        let mut state = self.shared.lock();
+        let mut buffers = std::mem::take(&mut state.free);
+        buffers.extend(std::mem::take(&mut state.proven).into_values().map(|piece| piece.bytes));
+        drop(state);
+        buffers.extend(self.used.take());
+        buffers
+    }
+
+    fn join(&mut self) {
         self.shared.lock().is_over = true;
         self.shared.wanted.notify_all();
         for thread in self.threads.drain(..) {
             // One that has panicked has said so.
             drop(thread.join());
         }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.join();
     }
 }
 
@@ -307,7 +331,7 @@ mod tests {
         let lens: Vec<usize> = (0..900).map(|number| [0, 100, 333, 40, 1_100, 7][number % 6]).collect();
         let (bytes, offsets) = frames(&key, &lens);
         for threads in [1, 3] {
-            let mut ahead = Ahead::start(&file(&bytes), key, layout::FIRST_FRAME, threads).unwrap();
+            let mut ahead = Ahead::start(&file(&bytes), key, layout::FIRST_FRAME, threads, Vec::new()).unwrap();
             let pieces = offsets[offsets.len() - 1] / Ahead::PIECE_LEN_BYTES;
             let first_at =
                 |piece: u64| offsets.iter().copied().find(|at| *at >= piece * Ahead::PIECE_LEN_BYTES).unwrap();
@@ -330,7 +354,7 @@ mod tests {
         let third = offsets.iter().position(|at| *at >= 3 * Ahead::PIECE_LEN_BYTES).unwrap();
         bytes[index(offsets[second + 3]) + 60] ^= 1;
         bytes[index(offsets[third]) + 9] ^= 1;
-        let mut ahead = Ahead::start(&file(&bytes), key, layout::FIRST_FRAME, 1).unwrap();
+        let mut ahead = Ahead::start(&file(&bytes), key, layout::FIRST_FRAME, 1, Vec::new()).unwrap();
         assert_eq!(ahead.piece_at(offsets[second]).unwrap().until, offsets[second + 3]);
         assert!(ahead.piece_at(offsets[third]).is_none(), "it begins with the frame behind the bad header");
         assert!(ahead.piece_at(offsets[second]).is_none(), "nobody goes back");

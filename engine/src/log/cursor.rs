@@ -80,13 +80,23 @@ impl Cursor {
         (self.ahead, self.proven) = (None, 0..0);
     }
 
-    /// Lets other threads read and prove what comes next, where that is worth a thread.
-    pub(crate) fn prove_ahead(&mut self, threads: usize) {
+    /// Reads into memory that is there, which others have read into before, and lets other threads read and prove what
+    /// comes next, where that is worth a thread.
+    pub(crate) fn read_into(&mut self, mut buffers: Vec<Vec<u8>>, threads: usize) {
+        self.window = buffers.pop().unwrap_or_default();
         let begin = self.scanner.offset();
         let is_long = || self.file.len_bytes().is_ok_and(|len| len.saturating_sub(begin) >= Ahead::LEAST_LEN_BYTES);
         if threads > 0 && self.limit == u64::MAX && is_long() {
-            self.ahead = Ahead::start(&self.file, *self.scanner.key(), begin, threads);
+            self.ahead = Ahead::start(&self.file, *self.scanner.key(), begin, threads, buffers);
         }
+    }
+
+    /// What was read into. Ends all reading here.
+    pub(crate) fn take_buffers(&mut self) -> Vec<Vec<u8>> {
+        let mut buffers = self.ahead.take().map(Ahead::end).unwrap_or_default();
+        self.forget();
+        buffers.push(std::mem::take(&mut self.window));
+        buffers
     }
 
     /// Looks at nothing at or behind an offset.

@@ -149,9 +149,14 @@ impl OpenSegment {
         self.cursor.forget();
     }
 
-    /// Lets other threads read and prove ahead: [`Cursor::prove_ahead`].
-    pub(crate) fn prove_ahead(&mut self, threads: usize) {
-        self.cursor.prove_ahead(threads);
+    /// Reads into memory that is there, and lets other threads read and prove ahead: [`Cursor::read_into`].
+    pub(crate) fn read_into(&mut self, buffers: Vec<Vec<u8>>, threads: usize) {
+        self.cursor.read_into(buffers, threads);
+    }
+
+    /// What was read into, for the next segment. Nothing of this one can be read any more.
+    pub(crate) fn take_buffers(&mut self) -> Vec<Vec<u8>> {
+        self.cursor.take_buffers()
     }
 
     /// The types known here.
