@@ -94,7 +94,7 @@ fn judge_one(
     let is_written = ["W1", "W2", "W3"].contains(&workload);
     let peers = report.peers.iter().filter(|peer| {
         let keeps = mode == Mode::Exclusive || !is_written || peer.has_many_processes;
-        !peer.is_ours && keeps && promises::exception(&peer.name, workload).is_none()
+        !peer.is_ours && keeps && promises::exception(report, &peer.name, workload).is_none()
     });
     let mut best = ("none", f64::NAN);
     for peer in peers {

@@ -7,8 +7,10 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Figures that the report keeps.
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 16] = [
     "events_per_s",
+    "total_s",
+    "cpu_s",
     "p50_us",
     "p99_us",
     "open_s",

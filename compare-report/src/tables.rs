@@ -90,8 +90,8 @@ impl<'a> Tables<'a> {
     }
 
     /// A peer's name, with a mark where the judgement leaves it out.
-    fn name(peer: &PeerFacts, workload: &str) -> String {
-        let mark = if promises::exception(&peer.name, workload).is_some() { " *" } else { "" };
+    fn name(&self, peer: &PeerFacts, workload: &str) -> String {
+        let mark = if promises::exception(self.report, &peer.name, workload).is_some() { " *" } else { "" };
         if peer.is_ours { format!("**{}**", peer.name) } else { format!("{}{mark}", peer.name) }
     }
 
@@ -103,7 +103,9 @@ impl<'a> Tables<'a> {
         let left_out: Vec<String> = self
             .peers_of(workload)
             .into_iter()
-            .filter_map(|peer| Some(format!("{} ({})", peer.name, promises::exception(&peer.name, workload)?)))
+            .filter_map(|peer| {
+                Some(format!("{} ({})", peer.name, promises::exception(self.report, &peer.name, workload)?))
+            })
             .collect();
         self.line(&format!("{text} {}.", left_out.join("; ")));
     }
@@ -118,7 +120,7 @@ impl<'a> Tables<'a> {
         ));
         self.line("| engine | 128 B | x | 1 KiB | x | 16 KiB | x | peak memory, 1 KiB |\n|---|---:|---:|---:|---:|---:|---:|---:|");
         for peer in self.peers_of("W1") {
-            let mut line = format!("| {} |", Self::name(peer, "W1"));
+            let mut line = format!("| {} |", self.name(peer, "W1"));
             for (case, size) in [("128 B", 128.0), ("1 KiB", 1024.0), ("16 KiB", 16384.0)] {
                 let of_limit = self.report.figure("W1", &peer.name, case, "events_per_s") * size / limit;
                 let cell = self.cell("W1", &peer.name, case, "events_per_s");
@@ -140,7 +142,7 @@ impl<'a> Tables<'a> {
             let figure = |figure: &str| self.report.figure("W2", &peer.name, "1 KiB", figure);
             let line = format!(
                 "| {} | {} | {} | {} | {} | {} | {} |",
-                Self::name(peer, "W2"),
+                self.name(peer, "W2"),
                 cell("128 B"),
                 cell("1 KiB"),
                 part(figure("events_per_s") / limit),
@@ -162,7 +164,7 @@ impl<'a> Tables<'a> {
         ));
         self.line("| engine | 8 threads | x | 64 threads | x |\n|---|---:|---:|---:|---:|");
         for peer in self.peers_of("W3") {
-            let mut line = format!("| {} |", Self::name(peer, "W3"));
+            let mut line = format!("| {} |", self.name(peer, "W3"));
             for case in ["8 threads", "64 threads"] {
                 let rate = self.report.figure("W3", &peer.name, case, "events_per_s");
                 let cell = self.cell("W3", &peer.name, case, "events_per_s");
@@ -177,16 +179,18 @@ impl<'a> Tables<'a> {
         let (cold, warm) = (self.report.limit("W4", "read_1m_cold"), self.report.limit("W4", "read_1m_warm"));
         self.head(
             "W4: open, replay, verify and fold, events/s",
-            "| engine | 128 B, cold | 128 B, warm | 1 KiB, cold | 1 KiB, warm | x | 16 KiB, cold | 16 KiB, warm |",
+            "| engine | 128 B, cold | 128 B, warm | cores | 1 KiB, cold | 1 KiB, warm | x | 16 KiB, cold | 16 KiB, warm |",
         );
         for peer in self.peers_of("W4") {
             let cell = |case: &str| self.cell("W4", &peer.name, case, "events_per_s");
             let of_limit = self.report.figure("W4", &peer.name, "1 KiB, warm", "events_per_s") * 1024.0 / warm;
+            let small = |figure: &str| self.report.figure("W4", &peer.name, "128 B, warm", figure);
             let line = format!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                Self::name(peer, "W4"),
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                self.name(peer, "W4"),
                 cell("128 B, cold"),
                 cell("128 B, warm"),
+                part(small("cpu_s") / small("total_s")),
                 cell("1 KiB, cold"),
                 cell("1 KiB, warm"),
                 part(of_limit),
@@ -196,7 +200,8 @@ impl<'a> Tables<'a> {
             self.line(&line);
         }
         self.line(&format!(
-            "\nx: of {}B/s, read() of a warm file; cold, the disk gives {}B/s.",
+            "\nx: of {}B/s, read() of a warm file; cold, the disk gives {}B/s. cores: at work, of those there are: taffrail has one \
+             thread that reads and proves ahead, `Events::prove_ahead(1)`.",
             short(warm),
             short(cold)
         ));
@@ -209,7 +214,7 @@ impl<'a> Tables<'a> {
             let figure = |case: &str, figure: &str| self.report.figure("W5", &peer.name, case, figure);
             let line = format!(
                 "| {} | {} | {} | {} | {}B |",
-                Self::name(peer, "W5"),
+                self.name(peer, "W5"),
                 short(figure("warm", "wrote")),
                 short(figure("cold", "open_s") * 1e3),
                 short(figure("warm", "open_s") * 1e3),
@@ -225,12 +230,12 @@ impl<'a> Tables<'a> {
         self.head("W6: random reads by number, events of 1 KiB, warm", "| engine | lookups/s | us | x |");
         for peer in self.peers_of("W6") {
             if self.report.figure("W6", &peer.name, "", "supported") == 0.0 {
-                self.line(&format!("| {} | has none | - | - |", Self::name(peer, "W6")));
+                self.line(&format!("| {} | has none | - | - |", self.name(peer, "W6")));
                 continue;
             }
             let rate = self.report.figure("W6", &peer.name, "", "lookups_per_s");
             let cell = self.cell("W6", &peer.name, "", "lookups_per_s");
-            let (name, us) = (Self::name(peer, "W6"), short(1e6 / rate));
+            let (name, us) = (self.name(peer, "W6"), short(1e6 / rate));
             self.line(&format!("| {name} | {cell} | {us} | {} |", part(rate / limit)));
         }
         self.line(&format!("\nx: of {}/s, pread of 1 KiB at random places of a warm file.", short(limit)));
@@ -246,7 +251,7 @@ impl<'a> Tables<'a> {
             let figure = |case: &str, figure: &str| short(self.report.figure("W1", &peer.name, case, figure));
             let line = format!(
                 "| {} | {} | {} | {} | {} |",
-                Self::name(peer, ""),
+                self.name(peer, ""),
                 figure("128 B", "overhead"),
                 figure("1 KiB", "overhead"),
                 figure("16 KiB", "overhead"),
@@ -292,6 +297,10 @@ impl<'a> Tables<'a> {
             let mut left_out: Vec<String> = Vec::new();
             for exception in promises::EXCEPTIONS.iter().filter(|exception| exception.peer == peer.name) {
                 left_out.push(format!("{}: {}", exception.workloads.join(" "), exception.reason));
+            }
+            if promises::leaves_torn_tails(self.report, &peer.name) {
+                let promises::Exception { workloads, reason, .. } = promises::TORN_TAIL;
+                left_out.push(format!("{}: {reason}", workloads.join(" ")));
             }
             let left_out = if left_out.is_empty() { "-".to_owned() } else { left_out.join("; ") };
             self.line(&format!(

@@ -241,7 +241,7 @@ impl StorageFile for MemberFile {
         Ok(())
     }
 
-    fn will_read(&self, _offset: u64, _len_bytes: u64) {}
+    fn will_read_in_order(&self) {}
 
     fn start_writeback(&self, _offset: u64, _len_bytes: u64) {}
 

@@ -142,9 +142,6 @@ impl Shared {
     fn read(&self, number: u64, mut bytes: Vec<u8>) -> Option<Piece> {
         let at = number * Ahead::PIECE_LEN_BYTES;
         let end = at + Ahead::PIECE_LEN_BYTES;
-        if at.is_multiple_of(Ahead::TOLD_LEN_BYTES) {
-            self.file.will_read(at + Ahead::TOLD_LEN_BYTES, Ahead::TOLD_LEN_BYTES);
-        }
         bytes.resize(Ahead::READ_LEN_BYTES, 0);
         let mut filled = read_full_at(&*self.file, at, &mut bytes).ok()?;
         if filled < bytes.len() {
@@ -193,8 +190,6 @@ impl Ahead {
     pub(crate) const LEAST_LEN_BYTES: u64 = 8 * Self::PIECE_LEN_BYTES;
     /// Pieces that are there or under way, the reader's own among them.
     const MOST_PIECES: u64 = 6;
-    /// How far before the pieces the disk is told to read.
-    const TOLD_LEN_BYTES: u64 = 1 << 20;
 
     /// Begins behind the piece in which an offset lies. `None` where the machine has no thread for it.
     pub(crate) fn start(
@@ -204,6 +199,7 @@ impl Ahead {
         threads: usize,
         buffers: Vec<Vec<u8>>,
     ) -> Option<Ahead> {
+        file.will_read_in_order();
         let reader_at = offset / Self::PIECE_LEN_BYTES;
         let state = State { next: reader_at + 1, reader_at, end: u64::MAX, free: buffers, ..State::default() };
         let (state, done, wanted) = (Mutex::new(state), Condvar::new(), Condvar::new());

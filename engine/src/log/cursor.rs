@@ -19,6 +19,8 @@ pub(crate) struct Cursor {
     filled: usize,
     /// Whether the window reaches the end of the file (or the limit).
     reached_end: bool,
+    /// Whether the system was told that the file is read in order.
+    is_in_order: bool,
     /// Nothing at or behind this offset is looked at.
     limit: u64,
     /// Who reads and proves before this cursor comes there.
@@ -30,8 +32,6 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Bytes read at a time: few enough to be in the processor's cache still when their frames are looked at.
     pub(crate) const WINDOW_LEN_BYTES: usize = 128 << 10;
-    /// How far ahead of that the disk is told to read.
-    const AHEAD_LEN_BYTES: u64 = 1 << 20;
 
     /// Starts at an offset of a segment where the frame of this seq is due.
     pub(crate) fn new(segment: &Segment, offset: u64, expected: Option<Seq>) -> Cursor {
@@ -47,6 +47,7 @@ impl Cursor {
             window_at: offset,
             filled: 0,
             reached_end: false,
+            is_in_order: false,
             limit: u64::MAX,
             ahead: None,
             proven: 0..0,
@@ -62,6 +63,7 @@ impl Cursor {
             window_at: self.scanner.offset(),
             filled: 0,
             reached_end: false,
+            is_in_order: false,
             limit: self.limit,
             ahead: None,
             proven: 0..0,
@@ -231,10 +233,10 @@ impl Cursor {
         self.filled -= start;
         self.window_at = offset;
         self.fill(self.filled, wanted)?;
-        let end = self.window_at + self.filled as u64;
-        if !self.reached_end && end / Self::AHEAD_LEN_BYTES != offset / Self::AHEAD_LEN_BYTES {
-            // Somebody reads on in order: the disk gets the next piece while this one is looked at.
-            self.file.will_read(end, Self::AHEAD_LEN_BYTES);
+        if !self.reached_end && !self.is_in_order {
+            // Somebody reads on: the disk gets what comes next while this is looked at.
+            self.file.will_read_in_order();
+            self.is_in_order = true;
         }
         Ok(0)
     }

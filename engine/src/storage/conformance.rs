@@ -278,7 +278,7 @@ fn syncs_and_advice_leave_the_bytes_as_they_are() {
         let file = create(storage, "a", &[7; 10_000]);
         file.start_writeback(0, 10_000);
         file.drop_cached(0, 10_000).unwrap();
-        file.will_read(0, 0);
+        file.will_read_in_order();
         assert_eq!(bytes_of(storage, "a"), [7; 10_000]);
         file.sync_data().unwrap();
         file.sync_all().unwrap();

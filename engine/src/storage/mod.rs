@@ -242,8 +242,10 @@ pub trait StorageFile: Debug + Send + Sync {
     /// The range grows to whole pages; a length of 0 means to the end. Dirty pages stay.
     fn drop_cached(&self, offset: u64, len_bytes: u64) -> io::Result<()>;
 
-    /// Says that a range will be read soon. Advice only.
-    fn will_read(&self, offset: u64, len_bytes: u64);
+    /// Says that the file is read in order from here on: the system may read further ahead. Advice only
+    /// (`posix_fadvise SEQUENTIAL`). Asking for ranges one by one (`WILLNEED`) is slower: it gets in the way of what the
+    /// kernel reads ahead on its own account.
+    fn will_read_in_order(&self);
 
     /// Starts writing a range to the medium without waiting for it. Says nothing about durability, but what fails on the way is
     /// an error of the next sync.

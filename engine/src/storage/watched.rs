@@ -138,8 +138,8 @@ impl StorageFile for WatchedFile {
         self.file.drop_cached(offset, len_bytes)
     }
 
-    fn will_read(&self, offset: u64, len_bytes: u64) {
-        self.file.will_read(offset, len_bytes);
+    fn will_read_in_order(&self) {
+        self.file.will_read_in_order();
     }
 
     fn start_writeback(&self, offset: u64, len_bytes: u64) {

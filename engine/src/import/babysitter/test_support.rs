@@ -203,7 +203,7 @@ impl StorageFile for Opened {
     fn drop_cached(&self, _: u64, _: u64) -> io::Result<()> {
         panic!("an import drops nothing")
     }
-    fn will_read(&self, _: u64, _: u64) {}
+    fn will_read_in_order(&self) {}
     fn start_writeback(&self, _: u64, _: u64) {
         panic!("an import never writes")
     }

@@ -78,11 +78,9 @@ impl StorageFile for DiskFile {
         Ok(())
     }
 
-    fn will_read(&self, offset: u64, len_bytes: u64) {
+    fn will_read_in_order(&self) {
         #[cfg(target_os = "linux")]
-        let _advice_may_fail = self.advise(offset, len_bytes, rustix::fs::Advice::WillNeed);
-        #[cfg(not(target_os = "linux"))]
-        let _no_such_advice = (offset, len_bytes);
+        let _advice_may_fail = self.advise(0, 0, rustix::fs::Advice::Sequential);
     }
 
     fn start_writeback(&self, offset: u64, len_bytes: u64) {

@@ -97,7 +97,7 @@ fn reading_changes_neither_bytes_nor_times() {
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_times(times).unwrap();
     let file = disk.open("a", OpenMode::Read).unwrap();
     assert_eq!(file.read_at(0, &mut [0; 10]).unwrap(), 5);
-    file.will_read(0, 5);
+    file.will_read_in_order();
     file.drop_cached(0, 5).unwrap();
     assert_eq!(file.read_at(0, &mut [0; 10]).unwrap(), 5);
     disk.list("").unwrap();

@@ -146,7 +146,7 @@ impl StorageFile for SimFile {
     }
 
     // Advice promises nothing, so the model ignores it: whatever it would write may survive a power cut anyway.
-    fn will_read(&self, _offset: u64, _len_bytes: u64) {}
+    fn will_read_in_order(&self) {}
 
     fn start_writeback(&self, _offset: u64, _len_bytes: u64) {}
 
