@@ -17,7 +17,7 @@ mod targets;
 pub use judgement::{LEAST_PART, LEAST_ROUNDS, Verdict, judge, judgement};
 pub use number::{median, short};
 pub use pages::{publish, render};
-pub use promises::{EXCEPTIONS, Exception, PROMISES, Promise, exception};
+pub use promises::{APPENDED_BEHIND_FAULT, EXCEPTIONS, Exception, PROMISES, Promise, exception};
 pub use report::{Fault, Machine, Measured, PeerFacts, Report};
 pub use rows::report_of;
 pub use tables::tables;

@@ -68,6 +68,9 @@ pub const EXCEPTIONS: [Exception; 10] = [
     Exception { peer: "okaywal", workloads: &["W6"], reason: "reads at an offset, which the harness keeps for it" },
 ];
 
+/// How many events the fault table's harness appends behind a fault.
+pub const APPENDED_BEHIND_FAULT: u64 = 10;
+
 /// Of a peer that does not do what W4 and W5 rest on. The fault table shows who.
 pub(crate) const TORN_TAIL: Exception = Exception {
     peer: "",
@@ -88,7 +91,7 @@ pub(crate) fn leaves_torn_tails(report: &Report, peer: &str) -> bool {
     let events = |told: &str| told.split(" events").next().and_then(|count| count.parse::<u64>().ok());
     report.faults.iter().filter(|fault| fault.peer == peer && fault.appending == "ok").any(|fault| {
         let is_torn = ["cut_tail", "zero_tail", "zero_extend", "garbage_extend"].contains(&fault.fault.as_str());
-        is_torn && events(&fault.again).unwrap_or(0) < events(&fault.opening).unwrap_or(0) + 10
+        is_torn && events(&fault.again).unwrap_or(0) < events(&fault.opening).unwrap_or(0) + APPENDED_BEHIND_FAULT
     })
 }
 

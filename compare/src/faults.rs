@@ -10,6 +10,7 @@ use crate::suite::spawn;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use taffrail_compare_report::APPENDED_BEHIND_FAULT;
 
 const N: u64 = 300;
 const MID: u64 = 150;
@@ -155,7 +156,7 @@ pub fn child(a: &Arguments) -> Result<()> {
                 if a.get("append").is_some() {
                     let mut g2 = Gen::new(SIZE);
                     let r = (|| -> Result<()> {
-                        for i in 0..10 {
+                        for i in 0..APPENDED_BEHIND_FAULT {
                             l.append(g2.event(5000 + i))?;
                         }
                         l.sync()

@@ -199,7 +199,6 @@ impl Ahead {
         threads: usize,
         buffers: Vec<Vec<u8>>,
     ) -> Option<Ahead> {
-        file.will_read_in_order();
         let reader_at = offset / Self::PIECE_LEN_BYTES;
         let state = State { next: reader_at + 1, reader_at, end: u64::MAX, free: buffers, ..State::default() };
         let (state, done, wanted) = (Mutex::new(state), Condvar::new(), Condvar::new());

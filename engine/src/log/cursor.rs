@@ -8,7 +8,8 @@ use taffrail_log_format::{DefectKind, Header, Scanner, SegmentKey, Seq, Step, fi
 
 /// Reads the frames of a segment's file through a window of bounded size.
 ///
-/// Keeps at most one window of bytes: [`Cursor::WINDOW_LEN_BYTES`], or the longest frame met.
+/// Keeps at most one window of bytes: [`Cursor::WINDOW_LEN_BYTES`], or the longest frame met, in whatever segment it was read into
+/// the same memory.
 #[derive(Debug)]
 pub(crate) struct Cursor {
     file: Arc<dyn StorageFile>,
@@ -89,6 +90,7 @@ impl Cursor {
         let begin = self.scanner.offset();
         let is_long = || self.file.len_bytes().is_ok_and(|len| len.saturating_sub(begin) >= Ahead::LEAST_LEN_BYTES);
         if threads > 0 && self.limit == u64::MAX && is_long() {
+            self.tell_in_order();
             self.ahead = Ahead::start(&self.file, *self.scanner.key(), begin, threads, buffers);
         }
     }
@@ -233,12 +235,18 @@ impl Cursor {
         self.filled -= start;
         self.window_at = offset;
         self.fill(self.filled, wanted)?;
-        if !self.reached_end && !self.is_in_order {
-            // Somebody reads on: the disk gets what comes next while this is looked at.
+        if !self.reached_end {
+            self.tell_in_order();
+        }
+        Ok(0)
+    }
+
+    /// Tells the system, once, that somebody reads on: the disk gets what comes next while this is looked at.
+    fn tell_in_order(&mut self) {
+        if !self.is_in_order {
             self.file.will_read_in_order();
             self.is_in_order = true;
         }
-        Ok(0)
     }
 
     /// Takes what was read and proven for the window. It ends with the proven frames, so that the next piece is asked for

@@ -275,7 +275,7 @@ impl Forward {
                 Found::Lost(loss) => return Ok(Some(Next::Loss(loss))),
                 Found::Sealed => {
                     let (expected, number) = (open.expected(), open.number());
-                    self.buffers.extend(open.take_buffers());
+                    self.buffers = open.take_buffers();
                     self.current = None;
                     self.leave(reader, number, expected);
                 }

@@ -185,11 +185,13 @@ impl<'s> Inspector<'s> {
         let found = match file.role {
             Role::Superseded | Role::Member(_) => return None,
             Role::Duplicate(number) => format!("another copy of segment {number}"),
+            Role::PutBack(standing) => format!("a copy of what segment {standing} stands for"),
             Role::Foreign(log_id) => format!("a segment of log {log_id}"),
             Role::Newer => file.defects.first().map_or_else(String::new, |defect| defect.found.to_string()),
         };
         let expected = match file.role {
             Role::Newer => file.defects.first().map_or_else(String::new, |defect| defect.expected.to_string()),
+            Role::PutBack(standing) => format!("no file: segment {standing} stands for segment {}", file.name),
             _ => format!("segment {} of this log", file.name),
         };
         Some(Damage::new(kind, Some(file.name), 0..file.len_bytes).saying(expected, found))

@@ -16,6 +16,9 @@ pub struct Listing {
     pub special: Vec<(SegmentNumber, EntryKind)>,
     /// Other files in the directory of segments.
     pub strays: Vec<String>,
+    /// Those of the strays that say which segments one file stands for, where the header of that file is bad: nobody can tell
+    /// yet, and they have to stay.
+    pub undecided: Vec<String>,
 }
 
 impl Listing {
@@ -44,19 +47,27 @@ impl Listing {
         }
         listing.segments.sort_unstable();
         listing.special.sort_unstable_by_key(|(number, _)| *number);
-        listing.set_superseded_aside(storage);
+        listing.set_superseded_aside(storage)?;
         Ok(listing)
     }
 
-    /// Where a note says that a segment may stand for others, its header decides.
-    fn set_superseded_aside(&mut self, storage: &dyn Storage) {
-        for (first, last) in self.strays.iter().filter_map(|name| paths::stood_for(name)) {
-            let stands = Segment::open(storage, last, OpenMode::Read).is_ok_and(|it| it.header.covers_from <= first);
-            if stands {
-                let is_covered = |entry: &mut (SegmentNumber, u64)| (first..last).contains(&entry.0);
-                self.superseded.extend(self.segments.extract_if(.., is_covered));
+    /// Where a note says that a segment may stand for others, its header decides. One that can not be read now may be read
+    /// later, and decides nothing before that.
+    fn set_superseded_aside(&mut self, storage: &dyn Storage) -> Result<()> {
+        for name in &self.strays {
+            let Some((first, last)) = paths::stood_for(name) else { continue };
+            match Segment::open(storage, last, OpenMode::Read) {
+                Ok(segment) if segment.header.covers_from <= first => {
+                    let is_covered = |entry: &mut (SegmentNumber, u64)| (first..last).contains(&entry.0);
+                    self.superseded.extend(self.segments.extract_if(.., is_covered));
+                }
+                Ok(_) => {}
+                Err(error) if error.is_absence() => {}
+                Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+                Err(_) => self.undecided.push(name.clone()),
             }
         }
+        Ok(())
     }
 
     /// The listing of a store that there is: with a segment, or something in the place of one.

@@ -19,6 +19,8 @@ pub(crate) enum Role {
     Member(SegmentNumber),
     /// Another file stands for its events: a compaction was interrupted before it deleted this one.
     Superseded,
+    /// The same, and no compaction says that it was interrupted: the file was put back.
+    PutBack(SegmentNumber),
     /// A second copy of a segment that is there under its own name.
     Duplicate(SegmentNumber),
     /// A segment of another log.
@@ -75,6 +77,7 @@ impl Survey {
         if listing.segments.is_empty() && listing.special.is_empty() && evidence.log_id().is_none() {
             return Err(no_store());
         }
+        let noted: Vec<_> = listing.strays.iter().filter_map(|name| paths::stood_for(name)).collect();
         let mut names = [listing.segments, listing.superseded].concat();
         names.sort_unstable();
         let mut files = Vec::with_capacity(names.len());
@@ -84,7 +87,7 @@ impl Survey {
             files.push(SurveyedFile { name, len_bytes, header, defects, role: Role::Member(name) });
         }
         let log_id = elect(&files, evidence.slots.newest.as_ref()).or_else(|| evidence.log_id());
-        assign_roles(&mut files, log_id);
+        assign_roles(&mut files, log_id, &noted);
         let mark = log_id.and_then(|log_id| evidence.mark(log_id));
         let at_least = log_id.map_or_else(AtLeast::default, |log_id| evidence.of(storage, log_id));
         let Evidence { slots, lock, .. } = evidence;
@@ -187,7 +190,8 @@ fn elect(files: &[SurveyedFile], mark: Option<&Watermark>) -> Option<LogId> {
     lowest.chain(mark.map(|mark| mark.log_id)).find(|log_id| voices.get(log_id) == Some(&most))
 }
 
-fn assign_roles(files: &mut [SurveyedFile], log_id: Option<LogId>) {
+/// `noted` are the segments, first and last, that a compaction is putting together, or was when it was interrupted.
+fn assign_roles(files: &mut [SurveyedFile], log_id: Option<LogId>, noted: &[(SegmentNumber, SegmentNumber)]) {
     let mut taken: Vec<SegmentNumber> = Vec::new();
     let own = |file: &SurveyedFile| file.header.as_ref().filter(|header| Some(header.log_id) == log_id).cloned();
     // Files under their right name come first, misnamed ones next, unreadable ones take what is left.
@@ -212,10 +216,10 @@ fn assign_roles(files: &mut [SurveyedFile], log_id: Option<LogId>) {
     let covers: Vec<(SegmentNumber, SegmentNumber)> =
         files.iter().filter_map(own_cover(log_id)).filter(|(from, number)| from < number).collect();
     for file in files.iter_mut() {
-        if let Role::Member(number) = file.role
-            && covers.iter().any(|(from, to)| (*from..*to).contains(&number))
-        {
-            file.role = Role::Superseded;
+        let Role::Member(number) = file.role else { continue };
+        if let Some((_, standing)) = covers.iter().find(|(from, to)| (*from..*to).contains(&number)) {
+            let is_noted = noted.iter().any(|(first, last)| (first..last).contains(&&number));
+            file.role = if is_noted { Role::Superseded } else { Role::PutBack(*standing) };
         }
     }
 }

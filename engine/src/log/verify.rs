@@ -449,7 +449,7 @@ fn report_of(file: &SurveyedFile) -> SegmentReport {
     let verdict = match file.role {
         Role::Member(_) => SegmentVerdict::Ok,
         Role::Superseded => SegmentVerdict::Superseded,
-        Role::Duplicate(_) => SegmentVerdict::Duplicate,
+        Role::Duplicate(_) | Role::PutBack(_) => SegmentVerdict::Duplicate,
         Role::Foreign(_) => SegmentVerdict::Foreign,
         Role::Newer => SegmentVerdict::Incompatible,
     };

@@ -306,7 +306,9 @@ impl Text<'_> {
 /// What is in a file that has the name of another segment.
 fn holds(segment: &SegmentReport) -> String {
     match (segment.verdict, segment.holds) {
-        (SegmentVerdict::Misnamed | SegmentVerdict::Duplicate, Some(holds)) => format!("  is segment {holds}"),
+        (SegmentVerdict::Misnamed | SegmentVerdict::Duplicate, Some(holds)) if holds != segment.segment => {
+            format!("  is segment {holds}")
+        }
         _ => String::new(),
     }
 }

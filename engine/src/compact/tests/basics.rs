@@ -6,9 +6,12 @@ use super::kit::{
 };
 use crate::compact::{ForgetPlan, Originals};
 use crate::fold::{Start, check};
+use crate::log::compact::archive;
+use crate::log::paths;
+use crate::repair::{RepairMode, RepairPlan};
 use crate::run::{Change, Content, Runs, overview};
 use crate::storage::{Memory, Storage};
-use crate::{Depth, ErrorKind, Expect, GapReason, Severity, VerifyOptions, verify};
+use crate::{Depth, ErrorKind, Expect, GapReason, SegmentNumber, SegmentVerdict, Severity, VerifyOptions, verify};
 use std::sync::Arc;
 
 /// Three runs that have ended and one that goes on, in many segments.
@@ -240,6 +243,28 @@ fn a_journal_and_a_reader_that_were_open_all_the_time_go_on() {
     let left: Vec<u64> = events(&reader(&storage)).iter().map(|line| line.0).collect();
     assert!(seen.windows(2).all(|pair| pair[0] < pair[1]));
     assert!(left.iter().filter(|seq| **seq <= before.len() as u64).all(|seq| seen.iter().any(|it| it.get() == *seq)));
+}
+
+/// An original that somebody had copied back beside the segment that stands for it was "replaced" to verify, which called the
+/// store clean; readers missed the segment before it, and a salvage was about to record that one's events as lost.
+#[test]
+fn an_original_that_was_put_back_is_damage_until_it_is_moved_away() {
+    let storage = store();
+    let (_, applied) = compact(&storage, &finished(), Originals::Archived);
+    let before = events(&reader(&storage));
+    let original = paths::segment(SegmentNumber::new(2).unwrap());
+    assert!(storage.entry(&original).unwrap().is_none());
+    archive::copy(&*storage, &format!("{}/{original}", applied.kept_in.unwrap()), &original).unwrap();
+
+    let report = verify(&*storage, &VerifyOptions::default(), &mut |_, _| {}).unwrap();
+    assert_eq!(report.severity, Severity::Damaged, "{report:#?}");
+    assert_eq!(report.segments[0].verdict, SegmentVerdict::Duplicate, "{report:#?}");
+    let refused = RepairPlan::make(&*storage, RepairMode::Salvage).unwrap_err();
+    assert_eq!((refused.code(), refused.at().segment), ("T0304", SegmentNumber::new(2)), "{refused}");
+
+    storage.remove(&original).unwrap();
+    is_clean(&storage);
+    assert_eq!(events(&reader(&storage)), before);
 }
 
 #[test]

@@ -144,7 +144,8 @@ fn replace(storage: &dyn Storage, replacement: &Replacement, note: Option<&str>)
 /// Removes the files that others stand for, and then the notes that say so. Where nobody holds the store's lock, whoever calls
 /// it is the only one that makes such notes.
 pub(crate) fn finish(storage: &dyn Storage, listing: &Listing) -> Result<()> {
-    let notes: Vec<&String> = listing.strays.iter().filter(|name| paths::stood_for(name).is_some()).collect();
+    let is_decided = |name: &&String| paths::stood_for(name).is_some() && !listing.undecided.contains(name);
+    let notes: Vec<&String> = listing.strays.iter().filter(is_decided).collect();
     if notes.is_empty() {
         return Ok(());
     }

@@ -182,6 +182,7 @@ fn salvage(storage: &dyn Storage, listing: &Listing, log_id: LogId) -> Result<Ve
         // What else there is can be judged when each segment is where it belongs.
         return Ok(misnamed.into_iter().map(|(number, file)| renamed(number, file)).collect());
     }
+    nothing_was_put_back(storage, listing, log_id)?;
     let mut repairs = Vec::new();
     let mut number = SegmentNumber::FIRST;
     while number <= newest {
@@ -197,6 +198,25 @@ fn salvage(storage: &dyn Storage, listing: &Listing, log_id: LogId) -> Result<Ve
         number = number.next();
     }
     Ok(repairs)
+}
+
+/// Whether no file is there beside one that stands for it. Whether that is the better one is not for a repair to say.
+fn nothing_was_put_back(storage: &dyn Storage, listing: &Listing, log_id: LogId) -> Result<()> {
+    for (number, _) in &listing.segments {
+        let header = match Segment::open(storage, *number, OpenMode::Read) {
+            Ok(segment) => segment.header,
+            Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+            Err(_) => continue,
+        };
+        let put_back = listing.standing_for(header.covers_from).filter(|put_back| put_back < number);
+        if let Some(put_back) = put_back.filter(|_| header.log_id == log_id) {
+            let message = format!("segment {put_back} has a file, and segment {number} stands for it");
+            return Err(Error::new(ErrorKind::Damaged, "T0304", message)
+                .segment(put_back)
+                .hint("move the file away, then plan again: its events are in the other one, or in an archive"));
+        }
+    }
+    Ok(())
 }
 
 fn salvage_segment(

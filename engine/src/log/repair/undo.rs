@@ -341,8 +341,11 @@ fn missing_again(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) ->
 /// Whether another segment stands for this one: then it has been put together with others since.
 fn is_put_together(storage: &dyn Storage, number: SegmentNumber) -> Result<bool> {
     let Some(standing) = Listing::read(storage)?.standing_for(number) else { return Ok(false) };
-    let covers = |it: &Segment| it.header.covers_from <= number && standing != number;
-    Ok(Segment::open(storage, standing, OpenMode::Read).is_ok_and(|it| covers(&it)))
+    match Segment::open(storage, standing, OpenMode::Read) {
+        Ok(segment) => Ok(segment.header.covers_from <= number && standing != number),
+        Err(error) if error.kind() == ErrorKind::Io => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber, was_newest: bool) -> Result<Restored> {
@@ -370,11 +373,15 @@ fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber, was_new
         Some(file) => hexadecimal(digest_of(&*file, 0..file.len_bytes().map_err(io_error)?)?),
         None => String::new(),
     };
-    let is_sealed_anew = was_newest && !is_sealed(original.into());
+    let is_sealed_anew = was_newest && !is_sealed(original.into())?;
     Ok(Restored { segment: number.get(), digest, replaces, from, len_bytes: entry.len_bytes, is_sealed_anew })
 }
 
 /// Whether a segment's file ends with a footer and a seal.
-fn is_sealed(file: Arc<dyn StorageFile>) -> bool {
-    Segment::read_any(file).is_ok_and(|segment| segment.footer().is_ok_and(|footer| footer.is_some()))
+fn is_sealed(file: Arc<dyn StorageFile>) -> Result<bool> {
+    match Segment::read_any(file).and_then(|segment| segment.footer()) {
+        Ok(footer) => Ok(footer.is_some()),
+        Err(error) if error.kind() == ErrorKind::Io => Err(error),
+        Err(_) => Ok(false),
+    }
 }
