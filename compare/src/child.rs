@@ -193,7 +193,7 @@ impl Task<'_> {
         let mut fold = Fold::default();
         let (mut wrong, mut done) = (0_u64, 0_u64);
         let start = Instant::now();
-        for number in 0..self.arguments.number("lookups", 100_000)? {
+        for number in 0..self.arguments.number("lookups", self.count)? {
             let wanted = mix(number ^ 0x5eed) % self.count;
             let is_supported = log.get(wanted, &mut |payload| {
                 fold.add(payload);

@@ -1,7 +1,7 @@
 //! The parent: rounds of child processes, interleaved, so that no peer has the machine's better minutes.
 
 use crate::arguments::Arguments;
-use crate::limits::{self, drop_caches};
+use crate::limits::{self, drop_caches_of_logs};
 use crate::peer::Peer;
 use crate::results::Results;
 use crate::{faults, peers, runs};
@@ -227,7 +227,7 @@ impl Suite<'_> {
         if self.arguments.wants("4") {
             for (temperature, is_cold) in [("cold", true), ("warm", false)] {
                 let place = self.readable(peer, &directory)?;
-                if is_cold && !drop_caches() {
+                if is_cold && !drop_caches_of_logs() {
                     continue;
                 }
                 let mut figures = self.child(peer, "replay", &place, size, &[]);
@@ -269,7 +269,7 @@ impl Suite<'_> {
                 self.round = round;
                 for (temperature, is_cold) in [("cold", true), ("warm", false)] {
                     let place = self.readable(peer, &directory)?;
-                    if is_cold && !drop_caches() {
+                    if is_cold && !drop_caches_of_logs() {
                         continue;
                     }
                     let figures = self.child(peer, "open", &place, 1024, &[]);

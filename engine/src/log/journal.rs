@@ -112,7 +112,10 @@ impl Journal {
 
     fn acknowledged(&self, writer: &Writer, appended: Appended) -> Appended {
         let durable = writer.durable();
-        self.durable.fetch_max(durable, Ordering::AcqRel);
+        // To look costs less than to write, and of many appends few make anything durable.
+        if self.durable.load(Ordering::Relaxed) < durable {
+            self.durable.fetch_max(durable, Ordering::AcqRel);
+        }
         Appended { durable, ..appended }
     }
 

@@ -27,22 +27,43 @@ impl Listing {
     /// # Errors
     /// `NotFound` where there is no store; `Io`.
     pub fn read(storage: &dyn Storage) -> Result<Listing> {
-        let entries = match storage.list(paths::SEGMENTS) {
-            Ok(entries) => entries,
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-                    && WrongKind::of(&error).is_none() =>
-            {
-                return Err(no_store());
-            }
-            Err(error) => return Err(Error::io("cannot list the segments", error)),
-        };
+        let entries = or_no_store(storage.list(paths::SEGMENTS))?;
+        Listing::of(storage, entries.into_iter().map(|entry| (entry.name, entry.kind, entry.len_bytes)))
+    }
+
+    /// The numbers of a store's segments, ascending: the listing of somebody who needs no lengths.
+    ///
+    /// # Errors
+    /// As [`Listing::read`].
+    pub(crate) fn numbers(storage: &dyn Storage) -> Result<Vec<SegmentNumber>> {
+        Listing::without_lengths(storage).map(|listing| listing.into_numbers())
+    }
+
+    /// The same of a store that there is: with a segment, or something in the place of one.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no store; `Damaged` where every segment is missing; `Io`.
+    pub(crate) fn numbers_of_store(storage: &dyn Storage) -> Result<Vec<SegmentNumber>> {
+        Listing::without_lengths(storage)?.of_a_store().map(Listing::into_numbers)
+    }
+
+    /// Every length is 0.
+    fn without_lengths(storage: &dyn Storage) -> Result<Listing> {
+        let names = or_no_store(storage.names(paths::SEGMENTS))?;
+        Listing::of(storage, names.into_iter().map(|(name, kind)| (name, kind, 0)))
+    }
+
+    fn into_numbers(self) -> Vec<SegmentNumber> {
+        self.segments.into_iter().map(|(number, _)| number).collect()
+    }
+
+    fn of(storage: &dyn Storage, entries: impl Iterator<Item = (String, EntryKind, u64)>) -> Result<Listing> {
         let mut listing = Listing::default();
-        for entry in entries {
-            match SegmentNumber::from_file_name(&entry.name) {
-                Some(number) if entry.kind == EntryKind::File => listing.segments.push((number, entry.len_bytes)),
-                Some(number) => listing.special.push((number, entry.kind)),
-                _ => listing.strays.push(entry.name),
+        for (name, kind, len_bytes) in entries {
+            match SegmentNumber::from_file_name(&name) {
+                Some(number) if kind == EntryKind::File => listing.segments.push((number, len_bytes)),
+                Some(number) => listing.special.push((number, kind)),
+                _ => listing.strays.push(name),
             }
         }
         listing.segments.sort_unstable();
@@ -70,16 +91,11 @@ impl Listing {
         Ok(())
     }
 
-    /// The listing of a store that there is: with a segment, or something in the place of one.
-    ///
-    /// # Errors
-    /// `NotFound` where there is no store; `Damaged` where every segment is missing; `Io`.
-    pub(crate) fn of_store(storage: &dyn Storage) -> Result<Listing> {
-        let listing = Listing::read(storage)?;
-        match (listing.segments.first(), listing.special.first()) {
-            (None, Some((number, _))) => Err(listing.missing(*number)),
+    fn of_a_store(self) -> Result<Listing> {
+        match (self.segments.first(), self.special.first()) {
+            (None, Some((number, _))) => Err(self.missing(*number)),
             (None, None) => Err(no_store()),
-            _ => Ok(listing),
+            _ => Ok(self),
         }
     }
 
@@ -134,6 +150,17 @@ impl Listing {
             (before.next() != after).then_some((after, before.next()))
         })
     }
+}
+
+/// Entries of the directory of segments.
+fn or_no_store<T>(listed: io::Result<T>) -> Result<T> {
+    listed.map_err(|error| {
+        let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        if is_absent && WrongKind::of(&error).is_none() {
+            return no_store();
+        }
+        Error::io("cannot list the segments", error)
+    })
 }
 
 pub(crate) fn no_store() -> Error {

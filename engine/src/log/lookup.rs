@@ -90,33 +90,48 @@ impl Lookup {
         let Some(position) = self.known(seq) else { return Ok(None) };
         let known = &self.segments[position];
         let Some(block) = known.index.partition_point(|entry| entry.seq <= seq).checked_sub(1) else { return Ok(None) };
-        if known.blocks[block].is_none() {
-            self.read_block(position, block)?;
-        }
+        let of_block = if known.blocks[block].is_none() { Some(self.read_block(position, block)?) } else { None };
         let known = &self.segments[position];
         let Some((offset, len, time_max_ns)) = known.place(block, seq) else { return Ok(None) };
-        self.buffer.resize(len, 0);
-        let read = known.read(offset, &mut self.buffer)?;
-        match Scanner::new(known.key, offset, Some(seq)).step(&self.buffer[..read], true) {
+        let bytes = match of_block {
+            Some(read) => {
+                let start = usize::try_from(offset - known.index[block].offset).unwrap_or(read);
+                &self.buffer[start..read.min(start + len)]
+            }
+            None => {
+                let read = known.read(offset, room(&mut self.buffer, len))?;
+                &self.buffer[..read]
+            }
+        };
+        match Scanner::new(known.key, offset, Some(seq)).step(bytes, true) {
             Step::Frame(frame) => Ok(Some(take(&known.record(&frame, time_max_ns)))),
             _ => Ok(None),
         }
     }
 
-    fn read_block(&mut self, position: usize, block: usize) -> Result<()> {
+    /// Reads a block into the buffer, and learns the places of its events. Gives how many bytes there are.
+    fn read_block(&mut self, position: usize, block: usize) -> Result<usize> {
         if self.places > Lookup::MOST_PLACES {
             self.segments.iter_mut().for_each(|known| known.blocks.fill(None));
             self.places = 0;
         }
         let known = &mut self.segments[position];
         let (start, end) = (known.index[block].offset, known.block_end(block));
-        self.buffer.resize(usize::try_from(end - start).unwrap_or(0), 0);
-        let read = known.read(start, &mut self.buffer)?;
+        let len = usize::try_from(end - start).unwrap_or(0);
+        let read = known.read(start, room(&mut self.buffer, len))?;
         let places = places_of(&known.key, known.index[block], &self.buffer[..read]);
         self.places += places.len();
         known.blocks[block] = Some(places.into());
-        Ok(())
+        Ok(read)
     }
+}
+
+/// So much of a buffer, which only grows: zeros are not written each time.
+fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+    &mut buffer[..len]
 }
 
 impl Known {

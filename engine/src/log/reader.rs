@@ -112,8 +112,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::open`].
     pub fn open_on(storage: Arc<dyn Storage>) -> Result<Reader> {
-        let segments: Vec<SegmentNumber> =
-            Listing::of_store(&*storage)?.segments.into_iter().map(|(number, _)| number).collect();
+        let segments = Listing::numbers_of_store(&*storage)?;
         let Some(newest) = segments.last().copied() else { return Err(crate::log::listing::no_store()) };
         let header = Segment::open(&*storage, newest, OpenMode::Read)?.header;
         let mut reader = Reader {
@@ -175,7 +174,7 @@ impl Reader {
         self.lookup.get_mut().unwrap_or_else(PoisonError::into_inner).forget();
         self.durable = self.durable.max(self.read_durable()?);
         if let Source::Store(storage) = &self.source {
-            self.segments = Listing::read(&**storage)?.segments.into_iter().map(|(number, _)| number).collect();
+            self.segments = Listing::numbers(&**storage)?;
         }
         Ok(())
     }
@@ -403,7 +402,7 @@ impl Reader {
                 return Ok(runs);
             }
             let Source::Store(storage) = &self.source else { return Ok(BTreeMap::new()) };
-            let now: Vec<SegmentNumber> = Listing::read(&**storage)?.segments.into_iter().map(|it| it.0).collect();
+            let now = Listing::numbers(&**storage)?;
             // Those that there are now overlap: then there is nothing to wait for.
             may_move = now != segments;
             segments = now;

@@ -213,12 +213,15 @@ fn a_listing_is_sorted_and_tells_kind_and_length() {
         let directory = Entry { name: "a0".into(), kind: EntryKind::Directory, len_bytes: 0 };
         let expected = [file("Z"), file("a"), file("a-1"), directory.clone(), file("b"), file("é")];
         assert_eq!(storage.list("").unwrap(), expected);
+        let names: Vec<_> = expected.into_iter().map(|entry| (entry.name, entry.kind)).collect();
+        assert_eq!(storage.names("").unwrap(), names);
         assert_eq!(storage.entry("a0").unwrap(), Some(directory));
         assert_eq!(storage.entry("a0/inner").unwrap().map(|entry| entry.name), Some("inner".into()));
         assert_eq!(storage.entry("a0/none").unwrap(), None);
         assert_eq!(storage.entry("none/none").unwrap(), None);
         assert_kind(storage.entry("a/none"), io::ErrorKind::NotADirectory, storage);
         assert_kind(storage.list("a"), io::ErrorKind::NotADirectory, storage);
+        assert_kind(storage.names("a"), io::ErrorKind::NotADirectory, storage);
     });
 }
 

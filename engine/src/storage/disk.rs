@@ -5,6 +5,7 @@
 //! own path is the user's and is resolved as usual. The descriptor of the root is kept: once used, a storage stays with
 //! the directory it found, even where somebody renames it.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, DirEntry, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{Entry, EntryKind, Host, OpenMode, Storage, StorageFile, WrongKind, check_name};
@@ -147,13 +148,38 @@ fn open_for_reading(directory: &OwnedFd, leaf: &str, flags: OFlags) -> Result<Ow
 }
 
 fn kind_of(stat: &Stat) -> EntryKind {
-    match FileType::from_raw_mode(stat.st_mode) {
+    kind_of_type(FileType::from_raw_mode(stat.st_mode))
+}
+
+fn kind_of_type(file_type: FileType) -> EntryKind {
+    match file_type {
         FileType::RegularFile => EntryKind::File,
         FileType::Directory => EntryKind::Directory,
         FileType::Symlink => EntryKind::Link,
         FileType::Fifo => EntryKind::Pipe,
         FileType::Socket => EntryKind::Socket,
         _ => EntryKind::Device,
+    }
+}
+
+/// Shows everything that a directory lists.
+fn each_name(directory: &OwnedFd, mut show: impl FnMut(&DirEntry) -> io::Result<()>) -> io::Result<()> {
+    for item in rustix::fs::Dir::read_from(directory)? {
+        let item = item?;
+        let name = item.file_name();
+        if name != c"." && name != c".." {
+            show(&item)?;
+        }
+    }
+    Ok(())
+}
+
+/// `None` where somebody removed it after it was listed: a listing does not promise it.
+fn stat_of(directory: &OwnedFd, name: &CStr) -> io::Result<Option<Stat>> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -191,21 +217,30 @@ impl Storage for Disk {
     fn list(&self, directory: &str) -> io::Result<Vec<Entry>> {
         let descriptor = self.directory(directory)?;
         let mut entries = Vec::new();
-        for item in rustix::fs::Dir::read_from(&descriptor)? {
-            let item = item?;
-            let name = item.file_name();
-            if name == c"." || name == c".." {
-                continue;
+        each_name(&descriptor, |item| {
+            if let Some(stat) = stat_of(&descriptor, item.file_name())? {
+                entries.push(entry_of(item.file_name().to_string_lossy().into_owned(), &stat));
             }
-            match rustix::fs::statat(&descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => entries.push(entry_of(name.to_string_lossy().into_owned(), &stat)),
-                // Removed by somebody between the two calls: a listing does not promise it.
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+            Ok(())
+        })?;
         entries.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(entries)
+    }
+
+    fn names(&self, directory: &str) -> io::Result<Vec<(String, EntryKind)>> {
+        let descriptor = self.directory(directory)?;
+        let mut names = Vec::new();
+        each_name(&descriptor, |item| {
+            let kind = match item.file_type() {
+                // Not every file system tells.
+                FileType::Unknown => stat_of(&descriptor, item.file_name())?.as_ref().map(kind_of),
+                told => Some(kind_of_type(told)),
+            };
+            names.extend(kind.map(|kind| (item.file_name().to_string_lossy().into_owned(), kind)));
+            Ok(())
+        })?;
+        names.sort_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(names)
     }
 
     fn entry(&self, name: &str) -> io::Result<Option<Entry>> {

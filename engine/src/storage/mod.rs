@@ -146,6 +146,11 @@ pub trait Storage: Debug + Send + Sync {
     /// Entries of a directory (`""` is the root), sorted by name.
     fn list(&self, directory: &str) -> io::Result<Vec<Entry>>;
 
+    /// The same without lengths, each of which costs a call on most systems.
+    fn names(&self, directory: &str) -> io::Result<Vec<(String, EntryKind)>> {
+        Ok(self.list(directory)?.into_iter().map(|entry| (entry.name, entry.kind)).collect())
+    }
+
     /// One entry without opening it; `Ok(None)` where the name is free.
     fn entry(&self, name: &str) -> io::Result<Option<Entry>>;
 
