@@ -36,7 +36,7 @@ impl Listing {
     /// # Errors
     /// As [`Listing::read`].
     pub(crate) fn numbers(storage: &dyn Storage) -> Result<Vec<SegmentNumber>> {
-        Listing::without_lengths(storage).map(|listing| listing.into_numbers())
+        Listing::without_lengths(storage).map(Listing::into_numbers)
     }
 
     /// The same of a store that there is: with a segment, or something in the place of one.

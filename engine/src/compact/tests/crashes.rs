@@ -9,7 +9,7 @@ use crate::log::compact::{publish, work};
 use crate::log::paths;
 use crate::plan::Authority;
 use crate::repair::UndoPlan;
-use crate::storage::{EntryKind, Failure, Fault, OpenMode, OperationKind, SimDisk, Storage, write_all_at};
+use crate::storage::{EntryKind, Failure, Fault, OpenMode, OperationKind, SimDisk, Storage, write_zeros};
 use crate::{Listing, Result, Severity, VerifyOptions, verify};
 use std::sync::Arc;
 use taffrail_log_format::layout;
@@ -415,7 +415,7 @@ fn sim_a_segment_that_can_not_be_read_is_not_taken_for_one_that_stands_for_no_ot
         // And where its header is bad, the note waits for a repair.
         let storage = disk.process(2);
         let file = storage.open(&paths::segment(last), OpenMode::Write).unwrap();
-        write_all_at(&*file, 0, &[0; layout::FIRST_FRAME as usize]).unwrap();
+        write_zeros(&*file, 0, layout::FIRST_FRAME).unwrap();
         let listing = Listing::read(&storage).unwrap();
         publish::finish(&storage, &listing).unwrap();
         assert_eq!((listing.undecided.len(), &listing), (1, &Listing::read(&storage).unwrap()));
