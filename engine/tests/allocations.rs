@@ -71,7 +71,15 @@ fn append(options: Options, name: &str, count: u32) -> (u64, Directory) {
     };
     // The first ones register the type, and let the buffers grow to their length.
     go(3000);
-    let (counted, ()) = allocations(|| go(count));
+    let (mut counted, ()) = allocations(|| go(count));
+    let batch = [[b'x'; 128]; 50];
+    let mut go = |count: u32| {
+        for _ in 0..count / 50 {
+            appender.append_all(Expect::Any, &batch).expect("a batch");
+        }
+    };
+    go(100);
+    counted += allocations(|| go(count)).0;
     drop(appender);
     journal.close().expect("a close");
     (counted, directory)

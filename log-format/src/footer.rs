@@ -170,7 +170,7 @@ impl FooterBuilder {
             time_max_ns: time_floor_ns,
             end: place::FIRST_FRAME,
             digest: blake3::Hasher::new(),
-            staged: Vec::with_capacity(Self::STAGE_LEN_BYTES),
+            staged: Vec::with_capacity(Self::STAGE_LEN_BYTES + frame_layout::HEADER_LEN_BYTES),
             types: TypeTable::new(),
             gaps: Gaps::default(),
             index: Vec::new(),
@@ -184,9 +184,13 @@ impl FooterBuilder {
     /// Bodies of the log's own kinds that can not be read are passed over: they are findings of whoever checks them.
     pub fn observe(&mut self, header: &Header, header_bytes: &[u8], offset: u64, payload: &[u8]) {
         self.staged.extend_from_slice(&header_bytes[frame_layout::LEN_MARK..frame_layout::HEADER_LEN_BYTES]);
-        if self.staged.len() + frame_layout::HEADER_LEN_BYTES > Self::STAGE_LEN_BYTES {
-            self.digest.update(&self.staged);
-            self.staged.clear();
+        if self.staged.len() >= Self::STAGE_LEN_BYTES {
+            // In pieces of one length, which is a multiple of BLAKE3's chunk: whole chunks are hashed side by side.
+            let (piece, rest) = self.staged.split_at(Self::STAGE_LEN_BYTES);
+            self.digest.update(piece);
+            let rest_len = rest.len();
+            self.staged.copy_within(Self::STAGE_LEN_BYTES.., 0);
+            self.staged.truncate(rest_len);
         }
         self.end = offset + header.frame_len();
         match header.kind {
@@ -309,8 +313,8 @@ mod tests {
             builder.observe(&header, &bytes, place::FIRST_FRAME + event * 48, &[]);
             longest = longest.max(builder.staged.len());
         }
-        // 44 bytes of each header; the next ones would no longer fit.
-        assert_eq!((longest, 32_768 - longest < 2 * 48, builder.staged.capacity()), (743 * 44, true, 32_768));
+        // 44 bytes of each header; the 745th is hashed in part, and 12 bytes of it stay.
+        assert_eq!((longest, builder.staged.len(), builder.staged.capacity()), (12 + 744 * 44, 1600 * 44 - 2 * 32_768, 32_816));
         let end = place::FIRST_FRAME + 1601 * 48;
         assert_eq!(builder.finish(None).origin, (end, *whole.finalize().as_bytes()));
     }

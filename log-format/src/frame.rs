@@ -284,6 +284,7 @@ impl<'a> Frame<'a> {
 ///
 /// # Panics
 /// If `offset` is not a multiple of eight, or the fields contradict each other: errors of the caller.
+#[inline]
 pub fn encode_frame(
     buffer: &mut Vec<u8>,
     key: &SegmentKey,

@@ -5,7 +5,7 @@ use crate::peer::{Log, Meta, Mode, Peer, Shared};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use taffrail::{Appender, Batch, BatchRun, Expect, Journal, Query, Reader, Record, Seq, SyncPolicy, TypeEntry};
+use taffrail::{Appender, Batch, Expect, Journal, Query, Reader, Record, Seq, SyncPolicy, TypeEntry};
 
 /// The default mode.
 pub const SHARED: Taffrail = Taffrail { exclusive: false };
@@ -26,50 +26,61 @@ struct Writer {
     /// Leaked, so that the appender beside it can borrow it; [`Writer::close`] takes it back.
     journal: &'static Journal,
     entry: Arc<TypeEntry>,
-    /// Events that are appended together, where the mode has no buffer of its own.
-    gathered: Option<Gathered>,
+    gathered: Gathered,
     directory: PathBuf,
 }
 
+/// Payloads that are appended as one batch.
+#[derive(Default)]
 struct Gathered {
-    batch: Batch,
-    run: BatchRun,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Gathered {
-    fn new() -> Gathered {
-        let mut batch = Batch::new();
-        let run = batch.run_or_create(RUN, Expect::Any);
-        Gathered { batch, run }
+    /// Bytes that make a batch: a good part of what a core's cache holds.
+    const LEN_BYTES: usize = 64 << 10;
+
+    fn add(&mut self, payload: &[u8]) {
+        self.bytes.extend_from_slice(payload);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn payloads(&self) -> Vec<&[u8]> {
+        let mut start = 0;
+        let payload = |end: &usize| &self.bytes[std::mem::replace(&mut start, *end)..*end];
+        self.ends.iter().map(payload).collect()
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
     }
 }
 
 impl Writer {
-    fn one(&mut self, payload: &[u8]) -> Result<()> {
-        let appender = match &mut self.appender {
+    fn appender(&mut self) -> Result<&mut Appender<'static>> {
+        Ok(match &mut self.appender {
             Some(appender) => appender,
             none => none.insert(self.journal.run_or_create(RUN)?.appender(&self.entry)),
-        };
-        appender.append(Expect::Any, payload)?;
-        Ok(())
+        })
     }
 
     fn give(&mut self) -> Result<()> {
-        if let Some(gathered) = self.gathered.as_mut().filter(|gathered| !gathered.batch.is_empty()) {
-            self.journal.append(std::mem::replace(gathered, Gathered::new()).batch)?;
+        if !self.gathered.ends.is_empty() {
+            let gathered = std::mem::take(&mut self.gathered);
+            self.appender()?.append_all(Expect::Any, &gathered.payloads())?;
+            self.gathered = gathered;
+            self.gathered.clear();
         }
         Ok(())
     }
 }
 
-/// Bytes that are gathered for a batch.
-const GATHERED_LEN_BYTES: u64 = 256 << 10;
-
 impl Log for Writer {
     fn append(&mut self, payload: &[u8]) -> Result<()> {
-        let Some(gathered) = &mut self.gathered else { return self.one(payload) };
-        gathered.batch.event(Some(gathered.run), &self.entry, payload);
-        if gathered.batch.len_bytes() >= GATHERED_LEN_BYTES {
+        self.gathered.add(payload);
+        if self.gathered.bytes.len() >= Gathered::LEN_BYTES {
             self.give()?;
         }
         Ok(())
@@ -82,7 +93,8 @@ impl Log for Writer {
     }
 
     fn append_durable(&mut self, payload: &[u8]) -> Result<()> {
-        self.one(payload)
+        self.appender()?.append(Expect::Any, payload)?;
+        Ok(())
     }
 
     fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
@@ -190,10 +202,7 @@ impl Peer for Taffrail {
     fn meta(&self) -> Meta {
         Meta {
             version: "0.1.0",
-            w1: match self.exclusive {
-                true => "append per event into its 256 KiB buffer, one sync()",
-                false => "batches of 256 KiB, each atomic, one sync()",
-            },
+            w1: "append_all of 64 KiB of payloads, each batch atomic, one sync()",
             concurrency: "group commit built in",
             checksum: "crc32 of every header and every payload",
             default_durability: "fdatasync before an append returns",
@@ -206,10 +215,9 @@ impl Peer for Taffrail {
             Mode::Buffered => SyncPolicy::Never,
             Mode::Durable => SyncPolicy::Always,
         };
-        let gathered = (mode == Mode::Buffered && !self.exclusive).then(Gathered::new);
         let journal = Box::leak(Box::new(self.journal(directory, sync)?));
         let directory = directory.to_owned();
-        Ok(Box::new(Writer { appender: None, journal, entry: entry(), gathered, directory }))
+        Ok(Box::new(Writer { appender: None, journal, entry: entry(), gathered: Gathered::default(), directory }))
     }
 
     fn open_shared(&self, directory: &Path) -> Result<(Arc<dyn Shared>, bool)> {

@@ -2,11 +2,11 @@ use crate::TypeEntry;
 use crate::error::Result;
 use crate::log::batch::{Appended, Expect};
 use crate::log::journal::Run;
-use crate::log::writer::{KnownKind, One};
+use crate::log::writer::{KnownEvents, KnownKind};
 use std::sync::Arc;
 
-/// Appends events of one type to one run, one at a time: what both are is looked up once, and no event takes a batch of its
-/// own. For programs that append many small events; nothing is allocated for them.
+/// Appends events of one type to one run: what both are is looked up once, and no [`Batch`](crate::Batch) is filled with copies
+/// of them. For programs that append many small events; nothing is allocated for them.
 ///
 /// Many threads may append to the same run, each with its appender.
 #[derive(Clone, Debug)]
@@ -32,14 +32,25 @@ impl<'a> Appender<'a> {
     /// # Errors
     /// As [`Journal::append`](crate::Journal::append).
     pub fn append(&mut self, expect: Expect, payload: &[u8]) -> Result<Appended> {
+        self.append_all(expect, &[payload])
+    }
+
+    /// Appends events as one batch, which is there as a whole or not at all, and returns when it is as durable as the policy
+    /// promises. What an append costs beside its bytes (the lock, the clock, a look at the policy) is paid once for all of
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Journal::append`](crate::Journal::append); `Invalid` where there are no payloads, or more bytes than
+    /// [`Batch::MAX_LEN_BYTES`](crate::Batch::MAX_LEN_BYTES).
+    pub fn append_all<P: AsRef<[u8]>>(&mut self, expect: Expect, payloads: &[P]) -> Result<Appended> {
         let journal = self.run.journal();
         if let Some(kind) = self.kind {
-            let one = One { run: self.run.number(), expect, kind, hint: self.entry.hint, payload };
-            if let Some(appended) = journal.append_one(&one)? {
+            let events = KnownEvents { run: self.run.number(), expect, kind, hint: self.entry.hint, payloads };
+            if let Some(appended) = journal.append_known(&events)? {
                 return Ok(appended);
             }
         }
-        let appended = self.run.append_raw(expect, &self.entry, &[payload])?;
+        let appended = self.run.append_raw(expect, &self.entry, payloads)?;
         self.kind = journal.known_kind(&self.entry);
         Ok(appended)
     }

@@ -216,9 +216,6 @@ impl Batch {
             return Err(error.clone());
         }
         let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, "T0144", message));
-        if self.drafts.is_empty() && self.runs.is_empty() {
-            return invalid("the batch has no event".into());
-        }
         if self.len_bytes > Batch::MAX_LEN_BYTES {
             let message = format!("the batch takes {} bytes; {} are the most", self.len_bytes, Batch::MAX_LEN_BYTES);
             return invalid(message);

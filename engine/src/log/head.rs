@@ -188,7 +188,7 @@ impl Head {
                     self.position.offset = frame.offset;
                     self.sealed = header.kind == Kind::SEAL;
                     self.read_bytes += header.frame_len();
-                    self.accept(&header, frame.header_bytes(), &payload);
+                    self.accept(&header, frame.header_bytes(), &payload, false);
                     // Recorded absences are passed over: their seqs have been issued.
                     self.position.next_seq = cursor.scanner.expected().unwrap_or(self.position.next_seq);
                 }
@@ -241,7 +241,7 @@ impl Head {
     fn accept_header(&mut self, header: &Header, offset: u64) -> Result<()> {
         let bytes = header_at(&self.segment, offset)?;
         self.position.offset = offset;
-        self.accept(header, &bytes, &[]);
+        self.accept(header, &bytes, &[], false);
         if header.kind == Kind::RUN_OPENED {
             // Any name that is not known may be this run's.
             self.runs.doubt(self.position.segment, self.position.next_seq);
@@ -296,19 +296,33 @@ impl Head {
         Ok(footer)
     }
 
-    /// Takes a frame that has been encoded for the present position, and moves behind it.
-    pub(crate) fn accept(&mut self, header: &Header, header_bytes: &[u8], payload: &[u8]) {
+    /// Takes frames that have been encoded for the present position, one behind the other in `bytes`, and moves behind them.
+    pub(crate) fn accept_all<P: AsRef<[u8]>>(&mut self, headers: &[Header], mut bytes: &[u8], payloads: &[P]) {
+        for (number, (header, payload)) in headers.iter().zip(payloads).enumerate() {
+            let len = usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
+            let Some((frame, behind)) = bytes.split_at_checked(len) else { return };
+            let goes_on = headers.get(number + 1).is_some_and(|next| next.run == header.run);
+            self.accept(header, frame, payload.as_ref(), goes_on);
+            bytes = behind;
+        }
+    }
+
+    /// Takes a frame that stands at the present position, and moves behind it. `goes_on` says that a frame of the same run is
+    /// taken directly behind it: where the run stands is told by the last one.
+    fn accept(&mut self, header: &Header, bytes: &[u8], payload: &[u8], goes_on: bool) {
         let offset = self.position.offset;
         if header.kind == Kind::TYPE_REGISTERED
             && let Ok(registered) = TypeRegistered::decode(payload)
         {
             let _known_already = self.types.register(registered);
         }
-        self.runs.observe(self.position.segment, header, offset, payload);
-        if let Some(footer) = &mut self.footer {
-            footer.observe(header, header_bytes, offset, payload);
+        if !goes_on || header.kind == Kind::RUN_OPENED {
+            self.runs.observe(self.position.segment, header, offset, payload);
         }
-        let crc = header_bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        if let Some(footer) = &mut self.footer {
+            footer.observe(header, bytes, offset, payload);
+        }
+        let crc = bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         self.moved(header, offset, crc);
     }
 }

@@ -3,7 +3,7 @@ use crate::log::appender::Appender;
 use crate::log::batch::{AppendError, Appended, Batch, Expect};
 use crate::log::group::{Group, Lead, Pending, Ticket};
 use crate::log::options::{Options, SyncPolicy};
-use crate::log::writer::{KnownKind, One, Writer, no_run};
+use crate::log::writer::{KnownEvents, KnownKind, Writer, no_run};
 use crate::redact::Redactor;
 use crate::storage::{Disk, Storage};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -86,23 +86,23 @@ impl Journal {
         appended.map_err(|error| AppendError { error, batch })
     }
 
-    /// Appends one event without a batch. `None` where that takes more than this (and nothing has been changed): it is not
-    /// known here, can not be appended, might hold what must not be written, or others are waiting, who are appended with it.
-    pub(crate) fn append_one(&self, one: &One<'_>) -> Result<Option<Appended>> {
+    /// Appends events that are known here. `None` where that takes more than this (and nothing has been changed): they are not
+    /// known, can not be appended, might hold what must not be written, or others are waiting, who are appended with them.
+    pub(crate) fn append_known<P: AsRef<[u8]>>(&self, events: &KnownEvents<'_, P>) -> Result<Option<Appended>> {
         if self.options.redactor.is_some() {
             return Ok(None);
         }
         if self.is_buffering() {
             let mut writer = self.writer();
             writer.begin()?;
-            let Some(appended) = writer.place_one(one)? else { return Ok(None) };
+            let Some(appended) = writer.place_known(events)? else { return Ok(None) };
             writer.settle_buffer()?;
             return Ok(Some(self.acknowledged(&writer, appended)));
         }
         let Some(_lead) = self.group.lead_alone() else { return Ok(None) };
         let mut writer = self.writer();
         writer.begin()?;
-        let placed = writer.place_one(one);
+        let placed = writer.place_known(events);
         let finished = self.finish(&mut writer);
         match placed? {
             None => finished.map(|()| None),
@@ -387,7 +387,7 @@ impl<'a> Run<'a> {
         self.revision
     }
 
-    /// Prepares for appending many events of one type, one at a time.
+    /// Prepares for appending many events of one type.
     #[must_use]
     pub fn appender(&self, entry: &Arc<TypeEntry>) -> Appender<'a> {
         Appender::new(self.clone(), Arc::clone(entry))
@@ -397,11 +397,16 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// As [`Journal::append`].
-    pub fn append_raw(&self, expect: Expect, entry: &Arc<TypeEntry>, payloads: &[&[u8]]) -> Result<Appended> {
+    pub fn append_raw<P: AsRef<[u8]>>(
+        &self,
+        expect: Expect,
+        entry: &Arc<TypeEntry>,
+        payloads: &[P],
+    ) -> Result<Appended> {
         let mut batch = Batch::new();
         let run = batch.run(self.name.clone(), expect);
         for payload in payloads {
-            batch.event(Some(run), entry, payload);
+            batch.event(Some(run), entry, payload.as_ref());
         }
         Ok(self.journal.append(batch)?)
     }

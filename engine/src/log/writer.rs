@@ -1,7 +1,7 @@
 //! Writing at the end of the log: frames, syncs, rotation. One thread at a time; the journal sees to that.
 
 mod exact;
-mod one;
+mod known;
 mod planned;
 mod rotation;
 
@@ -18,11 +18,11 @@ use crate::log::settle::{Settled, settle, settle_new};
 use crate::log::watermark::WatermarkFile;
 use crate::storage::{OpenMode, Storage, write_all_at};
 use crate::{ErrorKind, Flags, Header, Kind, Recovered, Seq, Watermark};
-pub(crate) use one::{KnownKind, One};
+pub(crate) use known::{KnownEvents, KnownKind};
 use planned::Planned;
 use std::sync::Arc;
 use taffrail_log_format::sabotage::{self, Sabotage};
-use taffrail_log_format::{FrameFields, encode_frame, encode_redacted_frame, layout};
+use taffrail_log_format::{FrameFields, encode_frame, encode_redacted_frame};
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Writer {
     head: Head,
     /// Frames that are not in the file yet; the last of them ends at the head's position.
     buffer: Vec<u8>,
+    /// Headers of the batch at hand, where they can be kept from batch to batch.
+    headers: Vec<Header>,
     /// Where the buffer goes.
     written: u64,
     /// Length of the newest segment's file: zeros are written up to here.
@@ -85,6 +87,7 @@ impl Writer {
             allocated: 0,
             head,
             buffer: Vec::new(),
+            headers: Vec::new(),
             durable,
             recovered,
             repaired,
@@ -285,6 +288,9 @@ impl Writer {
         batch.check()?;
         let now_ns = batch.time_ns.unwrap_or_else(|| self.storage.now_ns());
         let planned = self.plan(batch, now_ns)?;
+        if planned.is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, "T0144", "the batch has no event"));
+        }
         let len: u64 = planned.iter().map(|frame| taffrail_log_format::padded_len(frame.payload.len() as u64)).sum();
         self.mark()?;
         self.make_room(len)?;
@@ -343,19 +349,9 @@ impl Writer {
         Ok(headers)
     }
 
-    /// Takes encoded frames, which stand in the buffer from `start` on, as part of the log.
-    fn take(&mut self, planned: &[Planned<'_>], headers: &[Header], start: usize) {
-        let mut at = start;
-        for (frame, header) in planned.iter().zip(headers) {
-            let bytes = &self.buffer[at..at + layout::frame::HEADER_LEN_BYTES];
-            self.head.accept(header, bytes, &frame.payload);
-            at += usize::try_from(header.frame_len()).unwrap_or(usize::MAX);
-        }
-    }
-
     /// Takes a batch's frames, and tells where they are.
     fn accept(&mut self, batch: &Batch, planned: &[Planned<'_>], headers: &[Header], start: usize) -> Appended {
-        self.take(planned, headers, start);
+        self.head.accept_all(headers, &self.buffer[start..], planned);
         let own = headers.len() - batch.drafts.len();
         let last = headers.last().map_or(Seq::FIRST, |header| header.seq);
         Appended {

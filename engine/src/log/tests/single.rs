@@ -1,9 +1,10 @@
-//! One event at a time: appended without a batch, and read without its neighbours.
+//! Events of one type and run: appended without filling a batch, and read without their neighbours.
 
 use super::model::write_log;
 use crate::storage::{Memory, SimDisk, Storage};
 use crate::{ErrorKind, Expect, Journal, Options, Query, Reader, Record, SegmentNumber, Seq, SyncPolicy, TypeEntry};
 use std::sync::Arc;
+use taffrail_log_format::layout;
 
 fn entry() -> Arc<TypeEntry> {
     Arc::new(TypeEntry::json("step.done"))
@@ -59,6 +60,76 @@ fn an_appender_writes_what_batches_of_one_event_write() {
 }
 
 #[test]
+fn an_appender_writes_batches_as_batches_are_written() {
+    for options in modes() {
+        let payloads: Vec<Vec<u8>> = (0..900_u32).map(|number| vec![b'a'; (number % 90) as usize * 7]).collect();
+        let (one, other): (Arc<dyn Storage>, Arc<dyn Storage>) = (Arc::new(Memory::new()), Arc::new(Memory::new()));
+        let journal = options.clone().open_on(Arc::clone(&one)).unwrap();
+        let mut appender = journal.run_or_create("nightly").unwrap().appender(&entry());
+        // Of one event, of a few, and of more than the shortest segment takes.
+        let lens = [1, 2, 3, 5, 60, 1, 120];
+        let mut prepared = Vec::new();
+        let mut rest = &payloads[..];
+        for len in lens.iter().cycle() {
+            let (batch, behind) = rest.split_at((*len).min(rest.len()));
+            if batch.is_empty() {
+                break;
+            }
+            prepared.push(appender.append_all(Expect::Any, batch).unwrap());
+            rest = behind;
+        }
+        drop(appender);
+        journal.close().unwrap();
+        let journal = options.open_on(Arc::clone(&other)).unwrap();
+        let run = journal.run_or_create("nightly").unwrap();
+        let mut rest = &payloads[..];
+        for (len, prepared) in lens.iter().cycle().zip(&prepared) {
+            let (batch, behind) = rest.split_at((*len).min(rest.len()));
+            assert_eq!(run.append_raw(Expect::Any, &entry(), batch).unwrap(), *prepared);
+            rest = behind;
+        }
+        assert!(rest.is_empty());
+        journal.close().unwrap();
+        let (one, other) = (all(&one), all(&other));
+        assert!(one.last().unwrap().segment > SegmentNumber::FIRST.next(), "over several segments");
+        assert_eq!(one.iter().map(told).collect::<Vec<_>>(), other.iter().map(told).collect::<Vec<_>>());
+        // An event that stands alone, or last, has no other one behind it in its batch.
+        let (alone, inside) = (one.iter().filter(|event| !event.more).count(), one.iter().filter(|event| event.more).count());
+        assert!(alone > prepared.len() && inside > 700, "{alone} and {inside}");
+    }
+}
+
+#[test]
+fn a_batch_of_an_appender_is_appended_as_a_whole_or_not_at_all() {
+    for options in modes() {
+        let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+        let journal = options.open_on(Arc::clone(&storage)).unwrap();
+        let mut appender = journal.run_or_create("nightly").unwrap().appender(&entry());
+        let none: [&[u8]; 0] = [];
+        // Bug: a batch without an event, of a run that exists, was answered with seq 1, and nothing was appended.
+        assert_eq!(appender.append_all(Expect::Any, &none).unwrap_err().code(), "T0144");
+        let first = appender.append_all(Expect::Revision(1), &["{}", "{}"]).unwrap();
+        let (long, longer) = (vec![b'x'; layout::MAX_PAYLOAD_LEN_BYTES], vec![b'x'; layout::MAX_PAYLOAD_LEN_BYTES + 1]);
+        let refused = [
+            appender.append_all(Expect::Any, &none),
+            appender.append_all(Expect::Any, &[b"{}", &longer[..]]),
+            appender.append_all(Expect::Any, &[&long[..]; 9]),
+            appender.append_all(Expect::Revision(2), &["{}", "{}"]),
+            appender.append_all(Expect::New, &["{}", "{}"]),
+        ];
+        let codes: Vec<_> = refused.iter().map(|refused| refused.as_ref().unwrap_err().code()).collect();
+        assert_eq!(codes, ["T0144", "T0144", "T0144", "T0145", "T0145"]);
+        let second = appender.append_all(Expect::Revision(3), &["{}", "{}", "{}"]).unwrap();
+        assert_eq!((second.first, second.revision), (first.last.next(), 6));
+        assert_eq!(second.last.get() - second.first.get(), 2);
+        drop(appender);
+        journal.close().unwrap();
+        let more: Vec<_> = all(&storage).iter().filter(|event| event.revision > 1).map(|event| event.more).collect();
+        assert_eq!(more, [true, false, true, true, false]);
+    }
+}
+
+#[test]
 fn an_appender_is_as_strict_as_a_batch_and_goes_on_behind_others() {
     for options in modes().into_iter().step_by(2) {
         let storage: Arc<dyn Storage> = Arc::new(Memory::new());
@@ -75,7 +146,7 @@ fn an_appender_is_as_strict_as_a_batch_and_goes_on_behind_others() {
             assert_eq!(ours.append(Expect::New, b"{}").unwrap_err().code(), "T0145");
             assert_eq!(theirs.append(Expect::Any, b"{\"n\":1}").unwrap().revision, revision + 2);
         }
-        let too_long = vec![b'x'; taffrail_log_format::layout::MAX_PAYLOAD_LEN_BYTES + 1];
+        let too_long = vec![b'x'; layout::MAX_PAYLOAD_LEN_BYTES + 1];
         assert_eq!(ours.append(Expect::Any, &too_long).unwrap_err().code(), "T0144");
         assert_eq!(ours.append(Expect::Any, b"{}").unwrap().revision, 202);
     }

@@ -33,7 +33,7 @@ impl Writer {
         let start = self.buffer.len();
         match self.encode(&planned) {
             Ok(headers) => {
-                self.take(&planned, &headers, start);
+                self.head.accept_all(&headers, &self.buffer[start..], &planned);
                 Ok(len)
             }
             Err(error) => {

@@ -18,6 +18,12 @@ pub(super) struct Planned<'a> {
     pub(super) payload: std::borrow::Cow<'a, [u8]>,
 }
 
+impl AsRef<[u8]> for Planned<'_> {
+    fn as_ref(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
 impl Writer {
     /// Works out the frames of a batch: registrations, openings, events. Changes nothing.
     pub(super) fn plan<'a>(&mut self, batch: &'a Batch, now_ns: i64) -> Result<Vec<Planned<'a>>> {

@@ -104,7 +104,7 @@ impl Writer {
         };
         let planned = [frame(Kind::FOOTER, footer), frame(Kind::SEAL, footer_at.to_le_bytes().to_vec())];
         let headers = self.encode(&planned).inspect_err(|_| self.buffer.clear())?;
-        self.take(&planned, &headers, 0);
+        self.head.accept_all(&headers, &self.buffer, &planned);
         self.head.sealed = true;
         self.flush()
     }
