@@ -94,11 +94,12 @@ pub fn syncs(dir: &Path, sizes_kib: &[usize]) -> Result<Vec<Value>> {
     let mut out = Vec::new();
     let (p, page) = (dir.join("syncs"), Aligned::new(64 << 10));
     for kib in sizes_kib {
-        let (f, len, count) = (create(&p, 0)?, kib << 10, 500);
-        f.write_all_at(&vec![0u8; len * (count + 20)], 0)?;
+        let (f, len, places) = (create(&p, 0)?, kib << 10, 1000);
+        f.write_all_at(&vec![0u8; len * places], 0)?;
         f.sync_all()?;
-        sync_latency(&mut out, &format!("overwrite_{kib}k_fdatasync"), count, |i| {
-            f.write_all_at(&page.s()[..len], (i * len) as u64)?;
+        // About a second, as the engines' durable appends take.
+        sync_latency(&mut out, &format!("overwrite_{kib}k_fdatasync"), 10_000, |i| {
+            f.write_all_at(&page.s()[..len], (i % places * len) as u64)?;
             Ok(f.sync_data()?)
         })?;
     }

@@ -61,7 +61,7 @@ fn format(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("frame");
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::new("crc", size), |bencher| {
-            bencher.iter(|| crc32fast::hash(black_box(&payload)));
+            bencher.iter(|| taffrail_log_format::crc32c(black_box(&payload)));
         });
         let mut buffer = Vec::with_capacity(1 << 20);
         group.bench_function(BenchmarkId::new("encode", size), |bencher| {

@@ -1,3 +1,4 @@
+use crate::crc::{Crc32c, crc32c, crc32c_behind};
 use crate::defect::{Defect, DefectKind};
 use crate::frame::layout as frame;
 use crate::layout as place;
@@ -43,7 +44,7 @@ pub mod layout {
     pub const SYNC_INTERVAL_MS: usize = SYNC_PADDING + 3;
     /// Zeros.
     pub const UNUSED: usize = SYNC_INTERVAL_MS + 4;
-    /// u32: CRC-32 of all bytes before it.
+    /// u32: CRC-32C of all bytes before it.
     pub const CRC: usize = 508;
     /// One sector.
     pub const LEN_BYTES: usize = 512;
@@ -121,8 +122,9 @@ impl SegmentNumber {
     /// The number that a file's name tells, if it is a segment's.
     #[must_use]
     pub fn from_file_name(name: &str) -> Option<SegmentNumber> {
-        let number = name.strip_suffix(".seg")?.parse().ok().and_then(SegmentNumber::new)?;
-        (number.file_name() == name).then_some(number)
+        let digits = name.strip_suffix(".seg")?;
+        let is_plain = digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| is_plain).and_then(SegmentNumber::new)
     }
 }
 
@@ -137,7 +139,7 @@ impl fmt::Display for SegmentNumber {
 pub struct SegmentKey {
     log_id: LogId,
     number: SegmentNumber,
-    /// CRC-32 state after log id and segment number.
+    /// CRC-32C of log id and segment number.
     seed: u32,
 }
 
@@ -145,10 +147,8 @@ impl SegmentKey {
     /// The key of a segment.
     #[must_use]
     pub fn new(log_id: LogId, number: SegmentNumber) -> SegmentKey {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&log_id.0);
-        hasher.update(&number.get().to_le_bytes());
-        SegmentKey { log_id, number, seed: hasher.finalize() }
+        let seed = Crc32c::default().then(&log_id.0).then(&number.get().to_le_bytes()).value();
+        SegmentKey { log_id, number, seed }
     }
 
     /// The log.
@@ -163,17 +163,13 @@ impl SegmentKey {
         self.number
     }
 
-    /// The CRC-32 that a frame header at an offset must carry: over log id, segment number, offset, and the header from
+    /// The CRC-32C that a frame header at an offset must carry: over log id, segment number, offset, and the header from
     /// its fifth byte on.
     #[inline]
     pub(crate) fn header_crc(&self, offset: u64, header: &[u8; frame::HEADER_LEN_BYTES]) -> u32 {
-        // In one piece: a short update costs nearly as much as a long one, and this is asked of every frame.
-        let mut bytes = [0; 8 + frame::HEADER_LEN_BYTES - frame::LEN_MARK];
-        bytes[..8].copy_from_slice(&offset.to_le_bytes());
-        bytes[8..].copy_from_slice(&header[frame::LEN_MARK..]);
-        let mut hasher = crc32fast::Hasher::new_with_initial(self.seed);
-        hasher.update(&bytes);
-        hasher.finalize()
+        // In one piece: a short one costs nearly as much as a long one, and this is asked of every frame.
+        let [_, _, _, _, behind @ ..] = header;
+        crc32c_behind(self.seed, offset, behind)
     }
 }
 
@@ -248,7 +244,7 @@ impl SegmentHeader {
         };
         put(layout::SYNC_POLICY, &[tag]);
         put(layout::SYNC_INTERVAL_MS, &interval_ms.to_le_bytes());
-        let crc = crc32fast::hash(&block[..layout::CRC]);
+        let crc = crc32c(&block[..layout::CRC]);
         block[layout::CRC..].copy_from_slice(&crc.to_le_bytes());
         block
     }
@@ -313,7 +309,7 @@ impl<'a> RawBlock<'a> {
             return Err(bad("the magic bytes \"taffrail\"", format!("{:02x?}", &block[..8])));
         }
         let stored = u32::from_le_bytes(field(block, layout::CRC));
-        let computed = crc32fast::hash(&block[..layout::CRC]);
+        let computed = crc32c(&block[..layout::CRC]);
         if stored != computed {
             return Err(bad("a block that matches its CRC", format!("{computed:08x} against {stored:08x}")));
         }

@@ -314,7 +314,10 @@ mod tests {
             longest = longest.max(builder.staged.len());
         }
         // 44 bytes of each header; the 745th is hashed in part, and 12 bytes of it stay.
-        assert_eq!((longest, builder.staged.len(), builder.staged.capacity()), (12 + 744 * 44, 1600 * 44 - 2 * 32_768, 32_816));
+        assert_eq!(
+            (longest, builder.staged.len(), builder.staged.capacity()),
+            (12 + 744 * 44, 1600 * 44 - 2 * 32_768, 32_816)
+        );
         let end = place::FIRST_FRAME + 1601 * 48;
         assert_eq!(builder.finish(None).origin, (end, *whole.finalize().as_bytes()));
     }

@@ -1,4 +1,5 @@
 use crate::block::{SegmentKey, field};
+use crate::crc::crc32c;
 use crate::defect::{Defect, DefectKind};
 use crate::kind::Kind;
 use crate::layout as place;
@@ -10,7 +11,7 @@ use std::num::NonZeroU32;
 
 /// Offsets within a frame header. Each is the end of the field before it; the compile-time assert closes the chain.
 pub mod layout {
-    /// u32: CRC-32 over log id, segment number, offset, and the header from byte 4.
+    /// u32: CRC-32C over log id, segment number, offset, and the header from byte 4.
     pub const HEADER_CRC: usize = 0;
     /// u32: payload length in the low 24 bits, [`MARK`] in the high byte.
     pub const LEN_MARK: usize = HEADER_CRC + 4;
@@ -24,7 +25,7 @@ pub mod layout {
     pub const LAG: usize = TIME_NS + 8;
     /// u32: ordinal of the event in its run, from 1; 0 without a run.
     pub const REVISION: usize = LAG + 4;
-    /// u32: CRC-32 of the payload as stored.
+    /// u32: CRC-32C of the payload as stored.
     pub const PAYLOAD_CRC: usize = REVISION + 4;
     /// u16: index into the segment's type table; never 0.
     pub const KIND: usize = PAYLOAD_CRC + 4;
@@ -92,7 +93,7 @@ pub struct Header {
     pub lag: NonZeroU32,
     /// Ordinal in the run, from 1; 0 without a run.
     pub revision: u32,
-    /// CRC-32 of the payload as stored.
+    /// CRC-32C of the payload as stored.
     pub payload_crc: u32,
     /// Index into the type table.
     pub kind: Kind,
@@ -310,7 +311,7 @@ pub fn encode_frame(
     buffer.extend_from_slice(&[0; layout::HEADER_LEN_BYTES]);
     buffer.extend_from_slice(payload);
     apply_mask(key.log_id(), fields.seq, mask, &mut buffer[start + layout::HEADER_LEN_BYTES..]);
-    let payload_crc = crc32fast::hash(&buffer[start + layout::HEADER_LEN_BYTES..]);
+    let payload_crc = crc32c(&buffer[start + layout::HEADER_LEN_BYTES..]);
     buffer.extend_from_slice(&[0; 8][..padding]);
 
     let mut flags = layout::FLAGS_CONSTANT;

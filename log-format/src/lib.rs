@@ -10,6 +10,7 @@
 mod block;
 mod bodies;
 mod classify;
+mod crc;
 mod defect;
 mod flip;
 mod footer;
@@ -29,6 +30,7 @@ pub mod wire;
 pub use block::{LogId, RawBlock, SegmentHeader, SegmentKey, SegmentNumber, SyncPolicyTag};
 pub use bodies::{Checkpoint, Mark, OperatorAction, Recovered, RunOpened};
 pub use classify::{HeaderAt, TailEvidence, Verdict, classify};
+pub use crc::{Crc32c, crc32c};
 pub use defect::{Defect, DefectKind};
 pub use flip::{FlippedBit, likely_flipped_bit};
 pub use footer::{Footer, FooterBuilder, IndexEntry, RunEntry};

@@ -1,4 +1,5 @@
 use crate::block::SegmentKey;
+use crate::crc::crc32c;
 use crate::defect::{Defect, DefectKind};
 use crate::frame::{Frame, Header, RawHeader, layout as frame_layout, padded_len};
 use crate::gaps::Gaps;
@@ -154,7 +155,7 @@ impl Scanner {
         };
         let payload_end = frame_layout::HEADER_LEN_BYTES + header.payload_len as usize;
         let stored = &frame[frame_layout::HEADER_LEN_BYTES..payload_end];
-        let computed = crc32fast::hash(stored);
+        let computed = crc32c(stored);
         if computed != header.payload_crc && !sabotage::is(Sabotage::SkipPayloadCrc) {
             let expected = format!("payload CRC {:08x}", header.payload_crc);
             let defect = Defect::new(DefectKind::PayloadCrc, self.offset, expected, format!("{computed:08x}"));
@@ -179,7 +180,7 @@ impl Scanner {
     #[inline(always)]
     pub fn step_plain(&mut self, window: &[u8]) -> Option<Header> {
         let header = RawHeader::new(window)?.proven(&self.key, self.offset)?;
-        self.pass_plain(window, header, |stored| crc32fast::hash(stored) == header.payload_crc)
+        self.pass_plain(window, header, |stored| crc32c(stored) == header.payload_crc)
     }
 
     /// The same, where another scanner of the same segment has proven these very bytes at this offset before: no checksum is

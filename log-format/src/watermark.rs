@@ -1,4 +1,5 @@
 use crate::block::{LogId, SegmentNumber, field};
+use crate::crc::crc32c;
 use crate::defect::{Defect, DefectKind};
 
 /// Offsets within a watermark slot, and the places of the slots in their file.
@@ -19,7 +20,7 @@ pub mod layout {
     pub const LAST_FRAME: usize = DURABLE + 8;
     /// u32: header CRC of that frame, so that another file's bytes do not pass for it.
     pub const LAST_FRAME_CRC: usize = LAST_FRAME + 8;
-    /// u32: CRC-32 of all bytes before it.
+    /// u32: CRC-32C of all bytes before it.
     pub const CRC: usize = LAST_FRAME_CRC + 4;
     /// Length of a slot.
     pub const LEN_BYTES: usize = 64;
@@ -66,7 +67,7 @@ impl Watermark {
         put(layout::DURABLE, &self.durable.to_le_bytes());
         put(layout::LAST_FRAME, &self.last_frame.to_le_bytes());
         put(layout::LAST_FRAME_CRC, &self.last_frame_crc.to_le_bytes());
-        let crc = crc32fast::hash(&slot[..layout::CRC]);
+        let crc = crc32c(&slot[..layout::CRC]);
         slot[layout::CRC..].copy_from_slice(&crc.to_le_bytes());
         slot
     }
@@ -79,7 +80,7 @@ impl Watermark {
 
     fn decode(slot: &[u8; layout::LEN_BYTES]) -> Option<Watermark> {
         let u64_at = |at| u64::from_le_bytes(field(slot, at));
-        let crc = crc32fast::hash(&slot[..layout::CRC]);
+        let crc = crc32c(&slot[..layout::CRC]);
         let good = slot[..4] == layout::MAGIC_BYTES && u32::from_le_bytes(field(slot, layout::CRC)) == crc;
         let segment = SegmentNumber::new(u32::from_le_bytes(field(slot, layout::SEGMENT)));
         good.then_some(Watermark {

@@ -140,7 +140,7 @@ fn a_newer_format_is_named_and_never_guessed_at() {
     for block in [0, 4096] {
         // Format version and reader floor, and the block's checksum over it.
         bytes[block + 8..block + 12].copy_from_slice(&[9, 0, 9, 0]);
-        let crc = crc32(&bytes[block..block + 508]);
+        let crc = crc32c(&bytes[block..block + 508]);
         bytes[block + 508..block + 512].copy_from_slice(&crc.to_le_bytes());
     }
     std::fs::write(&segment, bytes).expect("written");
@@ -160,10 +160,10 @@ fn a_newer_format_is_named_and_never_guessed_at() {
     assert!(of_segments(snapshot(&store)) == of_segments(before));
 }
 
-/// CRC-32 as the format has it, bit by bit: a second opinion.
-fn crc32(bytes: &[u8]) -> u32 {
+/// CRC-32C as the format has it, bit by bit: a second opinion.
+fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 })
     };
     !bytes.iter().fold(!0, step)
 }

@@ -38,8 +38,8 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Bytes that make a batch: a good part of what a core's cache holds.
-    const LEN_BYTES: usize = 64 << 10;
+    /// Bytes that make a batch: as many as the exclusive mode gathers before it writes.
+    const LEN_BYTES: usize = 256 << 10;
 
     fn add(&mut self, payload: &[u8]) {
         self.bytes.extend_from_slice(payload);
@@ -202,7 +202,7 @@ impl Peer for Taffrail {
     fn meta(&self) -> Meta {
         Meta {
             version: "0.1.0",
-            w1: "append_all of 64 KiB of payloads, each batch atomic, one sync()",
+            w1: "append_all of 256 KiB of payloads, each batch atomic, one sync()",
             concurrency: "group commit built in",
             checksum: "crc32 of every header and every payload",
             default_durability: "fdatasync before an append returns",

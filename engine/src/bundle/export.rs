@@ -18,6 +18,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use taffrail_log_format::crc32c;
 
 /// What was written into a bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -201,7 +202,7 @@ impl Packing<'_> {
         trailer.extend_from_slice(&(text.len() as u64).to_le_bytes());
         trailer.extend_from_slice(blake3::hash(&text).as_bytes());
         trailer.extend_from_slice(&[0; 4]);
-        trailer.extend_from_slice(&crc32fast::hash(&trailer).to_le_bytes());
+        trailer.extend_from_slice(&crc32c(&trailer).to_le_bytes());
         self.sink.put(&trailer)?;
         report.bundle_len_bytes = self.sink.at;
         Ok(report.clone())

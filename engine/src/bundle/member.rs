@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::storage::{StorageFile, read_full_at, write_all_at};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use taffrail_log_format::crc32c;
 
 /// In the table: the block is stored as it is.
 const PLAIN: u32 = 1 << 31;
@@ -78,7 +79,7 @@ impl<'a, 'f> MemberWriter<'a, 'f> {
         };
         let word = u32::try_from(stored.len()).unwrap_or(0) | mark;
         self.table.extend_from_slice(&word.to_le_bytes());
-        self.table.extend_from_slice(&crc32fast::hash(stored).to_le_bytes());
+        self.table.extend_from_slice(&crc32c(stored).to_le_bytes());
         self.sink.put(stored)?;
         self.block.clear();
         Ok(())
@@ -175,7 +176,7 @@ impl MemberFile {
         if read_full_at(&*self.file, block.offset, &mut stored)? != stored.len() {
             return Err(spoiled("the file ends within it"));
         }
-        if crc32fast::hash(&stored) != block.crc {
+        if crc32c(&stored) != block.crc {
             return Err(spoiled("its CRC is wrong"));
         }
         if block.is_plain {

@@ -10,6 +10,7 @@ use crate::storage::{Entry, EntryKind, Host, OpenMode, Storage, StorageFile, rea
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use taffrail_log_format::crc32c;
 
 /// A bundle: the files of a store in one, for reading only.
 ///
@@ -53,7 +54,7 @@ impl Bundle {
         let start = start.ok_or_else(|| damaged("it ends before its trailer"))?;
         read_full_at(&*file, start, &mut trailer).map_err(io)?;
         let (body, crc) = trailer.split_at(60);
-        if body[..8] != TRAILER_MAGIC || crc != crc32fast::hash(body).to_le_bytes() {
+        if body[..8] != TRAILER_MAGIC || crc != crc32c(body).to_le_bytes() {
             return Err(damaged("it does not end with a trailer; it may have been cut off"));
         }
         let number = |at: usize| body[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));

@@ -6,7 +6,7 @@
 //! | 8 | 4 | u32: format version, 1 |
 //! | 12 | 4 | u32: length of the head |
 //! | 16 | head | the head, in the encoding of the log's own bodies |
-//! | 16 + head | 4 | u32: CRC-32 of everything before |
+//! | 16 + head | 4 | u32: CRC-32C of everything before |
 //! | 20 + head | the rest | the state's canonical bytes, as long as the head says, with the BLAKE3 that the head says |
 //!
 //! The head: log id (16 bytes), fold name (string), fold version, run (optional), seq, revision, number of events applied,
@@ -18,6 +18,7 @@
 use crate::fold::codec::MAX_STATE_LEN_BYTES;
 use crate::fold::state::StateDigest;
 use crate::{LogId, Seq};
+use taffrail_log_format::crc32c;
 use taffrail_log_format::wire::{Malformed, Reader, Writer};
 
 const MAGIC: [u8; 8] = *b"tfl-snap";
@@ -73,7 +74,7 @@ pub(crate) fn encode(head: &SnapshotHead, state: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&body_len.to_le_bytes());
     bytes.extend_from_slice(&body);
-    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    bytes.extend_from_slice(&crc32c(&bytes).to_le_bytes());
     bytes.extend_from_slice(state);
     bytes
 }
@@ -116,7 +117,7 @@ fn decode_start(bytes: &[u8]) -> Result<(SnapshotHead, usize), String> {
     let head_len = usize::try_from(number(12)).ok().filter(|len| *len <= MAX_HEAD_LEN_BYTES);
     let head_end = HEAD + head_len.ok_or_else(|| "its head is longer than any".to_owned())?;
     let crc = bytes.get(head_end..).and_then(<[u8]>::first_chunk).ok_or_else(short)?;
-    if crc32fast::hash(&bytes[..head_end]) != u32::from_le_bytes(*crc) {
+    if crc32c(&bytes[..head_end]) != u32::from_le_bytes(*crc) {
         return Err("the CRC of its head is wrong".to_owned());
     }
     let head = read_head(&bytes[HEAD..head_end]).map_err(|malformed| format!("its head is malformed: {malformed}"))?;

@@ -9,7 +9,7 @@ use crate::{DefectKind, Footer, SegmentNumber, Seq};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use taffrail_log_format::{SegmentKey, layout};
+use taffrail_log_format::{Crc32c, SegmentKey, layout};
 
 /// Reads a log as far as it can be read: a whole store, or one segment's file alone. Goes on behind damage.
 ///
@@ -278,15 +278,15 @@ impl<'s> Inspector<'s> {
         let io = |error| Error::io("cannot read the newest segment", error).segment(surveyed.name);
         let from =
             self.survey.mark.filter(|mark| mark.segment == number).map_or(layout::FIRST_FRAME, |mark| mark.offset);
-        let mut hasher = crc32fast::Hasher::new();
+        let mut crc = Crc32c::default();
         let mut bytes = [0; 16 << 10];
         let mut at = from;
         loop {
             let len = read_full_at(&*file, at, &mut bytes).map_err(io)?;
-            hasher.update(&bytes[..len]);
+            crc = crc.then(&bytes[..len]);
             at += len as u64;
             if len < bytes.len() {
-                return Ok(Some((at, hasher.finalize())));
+                return Ok(Some((at, crc.value())));
             }
         }
     }

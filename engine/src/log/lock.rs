@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
+use taffrail_log_format::crc32c;
 
 /// What a holder of the lock knew of the log when it wrote its line. True for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl LockState {
         }
     }
 
-    /// The line in the file: its words, and the CRC-32 of them, so that a flipped digit is not taken for the log's end.
+    /// The line in the file: its words, and the CRC-32C of them, so that a flipped digit is not taken for the log's end.
     pub(crate) fn encode(self) -> [u8; Self::LEN_BYTES] {
         let mut line = [b' '; Self::LEN_BYTES];
         let mut rest = &mut line[..];
@@ -77,7 +78,7 @@ impl LockState {
             LockState::Unknown => write!(rest, "unknown"),
         };
         let len = Self::LEN_BYTES - rest.len();
-        let crc = crc32fast::hash(&line[..len]);
+        let crc = crc32c(&line[..len]);
         let _fits = write!(&mut line[len..], " {crc:08x}");
         line[Self::LEN_BYTES - 1] = b'\n';
         line
@@ -91,7 +92,7 @@ impl LockState {
         let line = std::str::from_utf8(bytes).ok().filter(|_| bytes.len() == Self::LEN_BYTES)?;
         let (text, crc) = line.strip_suffix('\n')?.trim_end_matches(' ').rsplit_once(' ')?;
         let mut expected = [0; 8];
-        write!(&mut expected[..], "{:08x}", crc32fast::hash(text.as_bytes())).ok()?;
+        write!(&mut expected[..], "{:08x}", crc32c(text.as_bytes())).ok()?;
         if crc.as_bytes() != expected {
             return None;
         }

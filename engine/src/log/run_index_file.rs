@@ -6,6 +6,7 @@ use crate::log::position::Position;
 use crate::storage::{OpenMode, Storage, StorageFile, WrongKind, read_full_at, write_all_at};
 use crate::{LogId, SegmentNumber, Seq, TypeTable};
 use std::io;
+use taffrail_log_format::Crc32c;
 use taffrail_log_format::layout as format;
 
 /// One run: where its first frame lies, and where it stood when the file was written.
@@ -59,10 +60,7 @@ impl Record {
 }
 
 fn record_crc(log_id: LogId, bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&log_id.0);
-    hasher.update(bytes);
-    hasher.finalize()
+    Crc32c::default().then(&log_id.0).then(bytes).value()
 }
 
 fn io_error(error: io::Error) -> Error {
@@ -166,10 +164,7 @@ impl IndexFile {
 }
 
 fn header_crc(header: &[u8; HEADER_LEN_BYTES], body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&header[..HEADER_LEN_BYTES - 4]);
-    hasher.update(body);
-    hasher.finalize()
+    Crc32c::default().then(&header[..HEADER_LEN_BYTES - 4]).then(body).value()
 }
 
 fn decode_header(bytes: &[u8]) -> Option<(LogId, Position, usize, u64)> {

@@ -2,6 +2,7 @@
 
 use crate::image::{FIRST, Image};
 use proptest::prelude::*;
+use taffrail_log_format::Crc32c;
 use taffrail_log_format::{
     Checkpoint, Footer, Gaps, Mark, OperatorAction, RawBlock, RawHeader, Recovered, RunOpened, Scanner, SegmentHeader,
     Seq, Step, TypeRegistered, TypeTable, WatermarkSlots, find_header, likely_flipped_bit, scan_tail,
@@ -116,12 +117,9 @@ fn lengths_and_counts_that_lie_reserve_nothing() {
     let mut bytes = image.bytes[image.frames[1].start..].to_vec();
     bytes[4..7].fill(0xFF);
     let offset = image.frames[1].start as u64;
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&crate::image::LOG.0);
-    crc.update(&1_u32.to_le_bytes());
-    crc.update(&offset.to_le_bytes());
-    crc.update(&bytes[4..48]);
-    bytes[..4].copy_from_slice(&crc.finalize().to_le_bytes());
+    let crc = Crc32c::default().then(&crate::image::LOG.0).then(&1_u32.to_le_bytes()).then(&offset.to_le_bytes());
+    let crc = crc.then(&bytes[4..48]).value();
+    bytes[..4].copy_from_slice(&crc.to_le_bytes());
     let step = Scanner::new(image.key, offset, None).step(&bytes, false);
     assert!(matches!(step, Step::NeedBytes(len) if len == 48 + (1 << 24)), "{step:?}");
     assert!(matches!(Scanner::new(image.key, offset, None).step(&bytes, true), Step::Bad { .. }));

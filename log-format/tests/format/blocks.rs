@@ -1,6 +1,7 @@
 //! What a segment's header blocks may say, and what contradicts itself.
 
 use crate::image::{LOG, header, seq};
+use taffrail_log_format::crc32c;
 use taffrail_log_format::{DefectKind, LogId, RawBlock, SegmentHeader, SegmentNumber, SyncPolicyTag, layout};
 
 fn read(header: &SegmentHeader) -> Option<SegmentHeader> {
@@ -11,7 +12,7 @@ fn read(header: &SegmentHeader) -> Option<SegmentHeader> {
 fn resealed(header: &SegmentHeader, at: usize, value: u8) -> Option<SegmentHeader> {
     let mut block = header.encode();
     block[at] = value;
-    let crc = crc32fast::hash(&block[..layout::block::CRC]);
+    let crc = crc32c(&block[..layout::block::CRC]);
     block[layout::block::CRC..].copy_from_slice(&crc.to_le_bytes());
     RawBlock::new(&block).check(0).ok()
 }

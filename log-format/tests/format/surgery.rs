@@ -1,6 +1,7 @@
 //! Frames in places where they were not written, and headers that say what no writer says.
 
 use crate::image::{FIRST, Image, LOG, header, seq};
+use taffrail_log_format::Crc32c;
 use taffrail_log_format::{
     DefectKind, FooterBuilder, FrameFields, GapRange, GapReason, Gaps, Kind, LogId, RawHeader, Scanner, SegmentKey,
     SegmentNumber, Seq, Step, Verdict, encode_frame, find_header, layout, scan_tail,
@@ -8,12 +9,9 @@ use taffrail_log_format::{
 
 /// A key's frame header CRC by the book, for headers that the encoder does not make.
 fn reseal(bytes: &mut [u8], log_id: LogId, number: u32, offset: u64) {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&log_id.0);
-    hasher.update(&number.to_le_bytes());
-    hasher.update(&offset.to_le_bytes());
-    hasher.update(&bytes[4..48]);
-    bytes[..4].copy_from_slice(&hasher.finalize().to_le_bytes());
+    let crc = Crc32c::default().then(&log_id.0).then(&number.to_le_bytes()).then(&offset.to_le_bytes());
+    let crc = crc.then(&bytes[4..48]).value();
+    bytes[..4].copy_from_slice(&crc.to_le_bytes());
 }
 
 #[test]

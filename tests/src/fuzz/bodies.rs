@@ -1,5 +1,6 @@
 //! Any bytes as any body: what is accepted is encoded to the same bytes again, so each value has one encoding.
 
+use taffrail_log_format::crc32c;
 use taffrail_log_format::{
     Checkpoint, Footer, Gaps, Mark, OperatorAction, RawBlock, Recovered, RunOpened, TypeRegistered, TypeTable,
 };
@@ -28,7 +29,7 @@ pub fn run(bytes: &[u8]) {
     // A header block with its CRC put right.
     if let Some(block) = bytes.first_chunk::<512>() {
         let mut block = *block;
-        let crc = crc32fast::hash(&block[..508]);
+        let crc = crc32c(&block[..508]);
         block[508..].copy_from_slice(&crc.to_le_bytes());
         if let Ok(header) = RawBlock::new(&block).check(0) {
             assert_eq!(RawBlock::new(&header.encode()).check(0), Ok(header));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use arbitrary::Unstructured;
 use taffrail::storage::{Memory, OpenMode, Storage, write_all_at};
+use taffrail_log_format::{Crc32c, crc32c};
 use taffrail_log_format::{RawHeader, layout};
 
 /// Files by name.
@@ -115,7 +116,7 @@ pub(super) fn put_right(name: &str, bytes: &mut [u8]) {
     let Ok(number) = number.parse::<u32>() else { return };
     for at in [0, 4096] {
         if let Some(block) = bytes.get_mut(at..at + 512).filter(|block| block.starts_with(b"taffrail")) {
-            let crc = crc32fast::hash(&block[..508]);
+            let crc = crc32c(&block[..508]);
             block[508..].copy_from_slice(&crc.to_le_bytes());
         }
     }
@@ -125,11 +126,8 @@ pub(super) fn put_right(name: &str, bytes: &mut [u8]) {
         if !RawHeader::new(&bytes[at..]).is_some_and(|raw| raw.looks_like_header()) {
             continue;
         }
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&log_id);
-        crc.update(&number.to_le_bytes());
-        crc.update(&(at as u64).to_le_bytes());
-        crc.update(&bytes[at + 4..at + 48]);
-        bytes[at..at + 4].copy_from_slice(&crc.finalize().to_le_bytes());
+        let crc = Crc32c::default().then(&log_id).then(&number.to_le_bytes()).then(&(at as u64).to_le_bytes());
+        let crc = crc.then(&bytes[at + 4..at + 48]).value();
+        bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
     }
 }

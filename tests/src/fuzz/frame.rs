@@ -4,6 +4,7 @@
 //! header: no fuzzer finds a CRC, and what lies behind a proven header is to be reached.
 
 use arbitrary::{Arbitrary, Unstructured};
+use taffrail_log_format::{Crc32c, crc32c};
 use taffrail_log_format::{
     Kind, LogId, RawHeader, Scanner, SegmentHeader, SegmentKey, SegmentNumber, Seq, Step, find_header, layout,
     likely_flipped_bit,
@@ -60,14 +61,11 @@ fn put_right(key: &SegmentKey, bytes: &mut [u8], payloads: bool) {
         }
         let len = usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]])) | usize::from(bytes[at + 6]) << 16;
         if payloads && let Some(payload) = bytes.get(at + 48..at + 48 + len) {
-            let crc = crc32fast::hash(payload);
+            let crc = crc32c(payload);
             bytes[at + 40..at + 44].copy_from_slice(&crc.to_le_bytes());
         }
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&key.log_id().0);
-        crc.update(&key.number().get().to_le_bytes());
-        crc.update(&(layout::FIRST_FRAME + at as u64).to_le_bytes());
-        crc.update(&bytes[at + 4..at + 48]);
-        bytes[at..at + 4].copy_from_slice(&crc.finalize().to_le_bytes());
+        let crc = Crc32c::default().then(&key.log_id().0).then(&key.number().get().to_le_bytes());
+        let crc = crc.then(&(layout::FIRST_FRAME + at as u64).to_le_bytes()).then(&bytes[at + 4..at + 48]);
+        bytes[at..at + 4].copy_from_slice(&crc.value().to_le_bytes());
     }
 }

@@ -1,5 +1,6 @@
 //! Any bytes as a watermark file, as they are and with their CRCs put right.
 
+use taffrail_log_format::crc32c;
 use taffrail_log_format::{WatermarkSlots, layout::watermark as layout};
 
 /// The target.
@@ -8,7 +9,7 @@ pub fn run(bytes: &[u8]) {
     let mut file = bytes.to_vec();
     for start in layout::SLOTS.map(|at| usize::try_from(at).expect("small")) {
         if let Some(slot) = file.get_mut(start..start + layout::LEN_BYTES) {
-            let crc = crc32fast::hash(&slot[..layout::CRC]);
+            let crc = crc32c(&slot[..layout::CRC]);
             slot[layout::CRC..].copy_from_slice(&crc.to_le_bytes());
         }
     }

@@ -57,7 +57,7 @@ fn forged(bytes: &[u8], change: &dyn Fn(&mut serde_json::Value)) -> Vec<u8> {
     forged.extend_from_slice(&(text.len() as u64).to_le_bytes());
     forged.extend_from_slice(blake3::hash(&text).as_bytes());
     forged.extend_from_slice(&[0; 4]);
-    let crc = crc32fast::hash(&forged[start..]);
+    let crc = taffrail_log_format::crc32c(&forged[start..]);
     forged.extend_from_slice(&crc.to_le_bytes());
     forged
 }

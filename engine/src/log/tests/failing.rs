@@ -122,7 +122,7 @@ fn a_lock_that_can_not_be_read_is_an_error_and_one_that_says_too_much_says_nothi
     let line = String::from_utf8(log.files["LOCK"].clone()).unwrap();
     let (text, _) = line.trim_end().rsplit_once(' ').unwrap();
     let text = text.replacen("clean", "later", 1);
-    let line = format!("{:191}\n", format!("{text} {:08x}", crc32fast::hash(text.as_bytes())));
+    let line = format!("{:191}\n", format!("{text} {:08x}", taffrail_log_format::crc32c(text.as_bytes())));
     files.insert("LOCK".to_owned(), line.into_bytes());
     assert_eq!(read(store_of(&files), &[]).unwrap(), LockState::Unknown);
     files.remove("LOCK");

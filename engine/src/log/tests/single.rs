@@ -94,7 +94,8 @@ fn an_appender_writes_batches_as_batches_are_written() {
         assert!(one.last().unwrap().segment > SegmentNumber::FIRST.next(), "over several segments");
         assert_eq!(one.iter().map(told).collect::<Vec<_>>(), other.iter().map(told).collect::<Vec<_>>());
         // An event that stands alone, or last, has no other one behind it in its batch.
-        let (alone, inside) = (one.iter().filter(|event| !event.more).count(), one.iter().filter(|event| event.more).count());
+        let (alone, inside) =
+            (one.iter().filter(|event| !event.more).count(), one.iter().filter(|event| event.more).count());
         assert!(alone > prepared.len() && inside > 700, "{alone} and {inside}");
     }
 }
