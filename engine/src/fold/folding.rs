@@ -113,6 +113,12 @@ impl<F: Fold> Folding<F> {
         }
     }
 
+    /// The state of one run as far as it was folded, whatever ended it there.
+    pub(crate) fn into_partial(mut self, run: Option<Seq>) -> Option<Standing<F>> {
+        self.slots.get(run)?;
+        Some(std::mem::take(&mut self.slots.of(run).standing))
+    }
+
     /// The states of all runs that have events of this fold, each a state or the error that ended it: runs do not
     /// influence each other.
     pub fn into_standings(self) -> impl Iterator<Item = (Option<Seq>, Result<Standing<F>>)> {

@@ -94,23 +94,25 @@ pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunRep
     replay.go(&mut [&mut folding, &mut lines, &mut notes, &mut losses])?;
     folding.begin_at_snapshots(source, None)?;
     let notes = notes.runs.remove(&run).unwrap_or_default();
-    let mut timeline = lines.standing(Some(run)).map(|lines| lines.state.lines.clone()).unwrap_or_default();
-    let state = folding.standing(Some(run)).map(|standing| standing.state.clone()).unwrap_or_default();
+    let nothing = RunState::default();
+    let state = folding.standing(Some(run)).map_or(&nothing, |standing| &standing.state);
+    let mut timeline = lines.into_partial(Some(run)).map(|lines| lines.state.lines).unwrap_or_default();
     let kept = timeline.len();
-    for line in &mut timeline {
-        // The source's own name for a step means nothing to people.
-        line.subject = state.step_name(&line.subject).to_owned();
-        line.given_up = !state.is_in_lineage(line.event);
-    }
+    timeline.iter_mut().for_each(|line| line.given_up = !state.is_in_lineage(line.event));
     timeline.retain(|line| shown.with_given_up || !line.given_up);
     let hidden = (kept - timeline.len()) as u64;
     let before = timeline.len().saturating_sub(shown.most_events);
     timeline.drain(..before);
+    for line in &mut timeline {
+        // The source's own name for a step means nothing to people.
+        line.subject = state.step_name(&line.subject).to_owned();
+    }
     let source = SourceFiles::of(reader, &notes);
     let absences = reader.known_gaps()?;
     let known = Known::of(run, &notes, &folding, &absences);
-    let report = report(&known, &state, timeline, &source);
+    let report = report(&known, state, timeline, &source);
     let timeline_skipped = state.events.saturating_sub(hidden + report.timeline.len() as u64);
+    let state = folding.into_partial(Some(run)).map(|standing| standing.state).unwrap_or_default();
     Ok((state, RunReport { archived, losses, timeline_hidden: hidden, timeline_skipped, ..report }))
 }
 
@@ -193,7 +195,7 @@ pub fn seq_of_step(reader: &Reader, run: Seq, step: &str, after: bool) -> Result
     let mut of_step = report.timeline.iter().filter(|event| event.subject == step);
     let ends = ["EffectResolved", "EffectCancelled", "EffectAbandoned", "GateFinished"];
     let found = if after {
-        of_step.rfind(|event| ends.contains(&event.kind.as_str())).map(|event| event.seq)
+        of_step.rfind(|event| ends.contains(&&*event.kind)).map(|event| event.seq)
     } else {
         of_step.next().map(|event| event.seq - 1)
     };

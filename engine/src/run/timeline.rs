@@ -3,6 +3,7 @@
 use crate::fold::{Fold, Inherited, Recorded};
 use crate::run::event::{Change, RunEvent};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// An event of the run.
@@ -15,7 +16,7 @@ pub struct TimelineEvent {
     /// Its clock, in nanoseconds since 1970.
     pub time_ns: i64,
     /// Its kind.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Who, as far as the evidence goes.
     pub actor: String,
     /// The step, gate, approval, artifact or hook that it is about; may be empty.
@@ -65,7 +66,7 @@ impl Fold for Timelines {
             seq: event.seq.get(),
             time_ns: event.time_ns,
             given_up: false,
-            kind: change.kind().to_owned(),
+            kind: change.kind().into(),
             actor: actor.to_string(),
             subject: event.data.subject().to_owned(),
             summary: event.data.summary(),

@@ -126,7 +126,7 @@ pub(super) fn events(lines: &[TimelineEvent], most: usize, output: &mut Output) 
         table.row([
             human::thousands(line.seq),
             human::time(line.time_ns),
-            line.kind.clone(),
+            line.kind.to_string(),
             named(&line.subject),
             human::cut(&line.summary, 60),
         ]);

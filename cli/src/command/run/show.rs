@@ -132,7 +132,7 @@ fn timeline(report: &RunReport, all: bool, name: &str, store: &Store, output: &m
         table.row([
             human::thousands(event.seq),
             human::time(event.time_ns),
-            event.kind.clone(),
+            event.kind.to_string(),
             named(&event.actor),
             named(&event.subject),
             human::cut(&event.summary, most),

@@ -33,7 +33,7 @@ fn keep(ground: &Ground, to: u64, seq: Seq, kept: &mut Kept) -> std::result::Res
     }
     let line = ground.line_of(place.event).ok_or("it lies too far back to be read again here")?;
     let subject = line.subject.as_str();
-    match line.kind.as_str() {
+    match &*line.kind {
         "EffectResolved" => {
             let step = state.steps.get(subject).filter(|step| step.ended.is_some_and(|at| at.event == place.event));
             let step = step.ok_or("it changed nothing: no request of this history was open for it")?;

@@ -116,7 +116,7 @@ fn everything_that_folds_one_run_knows_what_it_began_as() {
     assert!(changes.iter().all(|change| !change.change.path.starts_with("finding")), "{changes:?}");
     let (state, report) =
         show(&reader, run.number(), crate::run::Shown { most_events: 100, with_given_up: true }).unwrap();
-    let kinds: Vec<_> = report.timeline.iter().map(|line| (line.event, line.kind.as_str())).collect();
+    let kinds: Vec<_> = report.timeline.iter().map(|line| (line.event, &*line.kind)).collect();
     assert_eq!(
         kinds,
         [
