@@ -5,7 +5,7 @@ use crate::lab_result::tell;
 use crate::plan::Authority;
 use crate::repair::{RepairMode, RepairPlan};
 use crate::storage::{SimDisk, Storage};
-use crate::{Batch, Expect, Journal, Kind, Query, Reader, Seq, SyncPolicy, TypeEntry};
+use crate::{Appended, Batch, Expect, Journal, Kind, Query, Reader, Seq, SyncPolicy, TypeEntry};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::sync::Arc;
@@ -159,7 +159,8 @@ impl Machine {
         self.journal(process);
         self.appended = self.appended.wrapping_add(1);
         let mut batch = Batch::new();
-        let run = batch.run_or_create(format!("run-{}", self.appended % 4), Expect::Any);
+        let name = format!("run-{}", self.appended % 4);
+        let run = batch.run_or_create(&*name, Expect::Any);
         let payloads: Vec<Vec<u8>> = lens
             .iter()
             .enumerate()
@@ -169,8 +170,19 @@ impl Machine {
         for payload in &payloads {
             batch.event(Some(run), &entry, payload);
         }
-        let before = self.model.len() as u64;
         let appended = self.journal(process).append(batch).unwrap();
+        self.note(&appended, &payloads);
+        if self.appended.is_multiple_of(2) {
+            // The first one looks the type up, and the second one needs no batch.
+            let mut appender = self.journal(process).run(&name).unwrap().appender(&entry);
+            let appended = [(); 2].map(|()| appender.append_all(Expect::Any, &payloads).unwrap());
+            appended.iter().for_each(|appended| self.note(appended, &payloads));
+        }
+    }
+
+    /// Takes a batch that was appended into the model.
+    fn note(&mut self, appended: &Appended, payloads: &[Vec<u8>]) {
+        let before = self.model.len() as u64;
         assert_eq!(appended.last.get() - appended.first.get() + 1, payloads.len() as u64);
         assert!(appended.first.get() > before, "seq {} is issued again", appended.first);
         assert!(self.sync != SyncPolicy::Always || appended.durable >= appended.last.get());
@@ -182,7 +194,8 @@ impl Machine {
             self.model.push(Entry::Own(kind));
         }
         let last = payloads.len() - 1;
-        self.model.extend(payloads.into_iter().enumerate().map(|(place, payload)| Entry::User(payload, place < last)));
+        let user = |(place, payload): (usize, &Vec<u8>)| Entry::User(payload.clone(), place < last);
+        self.model.extend(payloads.iter().enumerate().map(user));
     }
 
     fn power_cut(&mut self, seed: u64) {
