@@ -60,7 +60,12 @@ pub(crate) fn second_name_of(name: &str) -> Option<SegmentNumber> {
 
 /// A segment's file.
 pub(crate) fn segment(number: SegmentNumber) -> String {
-    format!("{SEGMENTS}/{}", number.file_name())
+    let file_name = number.file_name();
+    let mut path = String::with_capacity(SEGMENTS.len() + 1 + file_name.len());
+    path.push_str(SEGMENTS);
+    path.push('/');
+    path.push_str(&file_name);
+    path
 }
 
 /// A segment's file before it is published.

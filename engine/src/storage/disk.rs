@@ -8,19 +8,21 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, DirEntry, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{Entry, EntryKind, Host, OpenMode, Storage, StorageFile, WrongKind, check_name};
 
 mod background_sync;
+mod directory;
 mod file;
 
+use directory::Directory;
 use file::DiskFile;
 
 /// Mode of every file the engine creates: the owner alone reads and writes it.
@@ -80,39 +82,42 @@ impl Disk {
     }
 
     /// A directory below the root, without following a link at any component. `""` is the root.
-    fn directory(&self, directory: &str) -> io::Result<Arc<OwnedFd>> {
-        let mut descriptor = self.root()?;
-        if directory.is_empty() {
-            return Ok(descriptor);
+    fn directory(&self, name: &str) -> io::Result<Directory> {
+        let mut directory = Directory::Root(self.root()?);
+        if name.is_empty() {
+            return Ok(directory);
         }
-        check_name(directory)?;
-        let mut len = 0;
-        for component in directory.split('/') {
-            len += component.len();
-            let opened = open_directory_at(&descriptor, component);
-            let say = |error| wrong_kind(&descriptor, component, &directory[..len], EntryKind::Directory, error);
-            descriptor = Arc::new(opened.map_err(say)?);
-            len += 1;
+        check_name(name)?;
+        let mut rest = name;
+        while !rest.is_empty() {
+            let component_len = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+            let (component, behind) = rest.split_at(component_len);
+            let opened = open_directory_at(&directory, component);
+            let path = &name[..name.len() - behind.len()];
+            let say = |error| wrong_kind(&directory, component, path, EntryKind::Directory, error);
+            directory = Directory::Own(opened.map_err(say)?);
+            rest = behind.get(1..).unwrap_or_default();
         }
-        Ok(descriptor)
+        Ok(directory)
     }
 
     /// The directory that holds a name, and the name's last component.
-    fn locate<'name>(&self, name: &'name str) -> io::Result<(Arc<OwnedFd>, &'name str)> {
+    fn locate<'name>(&self, name: &'name str) -> io::Result<(Directory, &'name str)> {
         check_name(name)?;
-        let (directory, leaf) = name.rsplit_once('/').unwrap_or(("", name));
+        let slash = name.bytes().rposition(|byte| byte == b'/');
+        let (directory, leaf) = slash.map_or(("", name), |slash| (&name[..slash], &name[slash + 1..]));
         Ok((self.directory(directory)?, leaf))
     }
 }
 
 /// Opens one directory of another, refusing links.
-fn open_directory_at(descriptor: &OwnedFd, component: &str) -> Result<OwnedFd, Errno> {
+fn open_directory_at(descriptor: &impl AsFd, component: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(descriptor, component, flags, Mode::empty())
 }
 
 /// The error of an open: what is there, where that is why it failed, else what the system says.
-fn wrong_kind(directory: &OwnedFd, leaf: &str, name: &str, expected: EntryKind, error: Errno) -> io::Error {
+fn wrong_kind(directory: &impl AsFd, leaf: &str, name: &str, expected: EntryKind, error: Errno) -> io::Error {
     let is_of_kind = matches!(error, Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::NODEV);
     let stat = rustix::fs::statat(directory, leaf, AtFlags::SYMLINK_NOFOLLOW);
     match stat.map(|stat| kind_of(&stat)) {
@@ -135,7 +140,7 @@ fn enforce_mode(descriptor: &OwnedFd, mode: Mode) -> io::Result<()> {
 }
 
 /// Opens for reading without touching the access time where the kernel lets us (the owner may, others may not).
-fn open_for_reading(directory: &OwnedFd, leaf: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+fn open_for_reading(directory: &impl AsFd, leaf: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     #[cfg(target_os = "linux")]
     {
         let quiet = flags | OFlags::NOATIME;
@@ -162,20 +167,8 @@ fn kind_of_type(file_type: FileType) -> EntryKind {
     }
 }
 
-/// Shows everything that a directory lists.
-fn each_name(directory: &OwnedFd, mut show: impl FnMut(&DirEntry) -> io::Result<()>) -> io::Result<()> {
-    for item in rustix::fs::Dir::read_from(directory)? {
-        let item = item?;
-        let name = item.file_name();
-        if name != c"." && name != c".." {
-            show(&item)?;
-        }
-    }
-    Ok(())
-}
-
 /// `None` where somebody removed it after it was listed: a listing does not promise it.
-fn stat_of(directory: &OwnedFd, name: &CStr) -> io::Result<Option<Stat>> {
+fn stat_of(directory: impl AsFd, name: &CStr) -> io::Result<Option<Stat>> {
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
@@ -215,10 +208,9 @@ impl Storage for Disk {
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<Entry>> {
-        let descriptor = self.directory(directory)?;
         let mut entries = Vec::new();
-        each_name(&descriptor, |item| {
-            if let Some(stat) = stat_of(&descriptor, item.file_name())? {
+        self.directory(directory)?.each_name(|listed, item| {
+            if let Some(stat) = stat_of(listed, item.file_name())? {
                 entries.push(entry_of(item.file_name().to_string_lossy().into_owned(), &stat));
             }
             Ok(())
@@ -228,12 +220,11 @@ impl Storage for Disk {
     }
 
     fn names(&self, directory: &str) -> io::Result<Vec<(String, EntryKind)>> {
-        let descriptor = self.directory(directory)?;
         let mut names = Vec::new();
-        each_name(&descriptor, |item| {
+        self.directory(directory)?.each_name(|listed, item| {
             let kind = match item.file_type() {
                 // Not every file system tells.
-                FileType::Unknown => stat_of(&descriptor, item.file_name())?.as_ref().map(kind_of),
+                FileType::Unknown => stat_of(listed, item.file_name())?.as_ref().map(kind_of),
                 told => Some(kind_of_type(told)),
             };
             names.extend(kind.map(|kind| (item.file_name().to_string_lossy().into_owned(), kind)));

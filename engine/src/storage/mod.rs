@@ -325,9 +325,9 @@ pub fn write_zeros<F: StorageFile + ?Sized>(file: &F, from: u64, until: u64) -> 
 /// # Errors
 /// `InvalidInput`, naming the name.
 pub fn check_name(name: &str) -> io::Result<()> {
-    let plain =
-        |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0') && !part.contains('\\');
-    if name.split('/').all(plain) {
+    let is_odd = |byte: &u8| matches!(byte, 0 | b'\\');
+    let is_plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.iter().any(is_odd);
+    if name.as_bytes().split(|byte| *byte == b'/').all(is_plain) {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a plain relative name: {name:?}")))
