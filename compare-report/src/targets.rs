@@ -121,13 +121,19 @@ impl Goals<'_> {
     }
 
     fn threads(&mut self) {
-        for (threads, case, target) in [(8.0, "8 threads", 45_000.0), (64.0, "64 threads", 80_000.0)] {
+        for (threads, case) in [(8.0, "8 threads"), (64.0, "64 threads")] {
             let limit = threads * self.report.limit("W3", &format!("overwrite_{threads}k_fdatasync"));
-            for (mode, word) in [(EXCLUSIVE, "exclusive"), (SHARED, "shared")] {
+            // The first target for 8 threads, 45 k, was what an engine had reached that answered before its sync. Shared and
+            // exclusive are as far apart as in W2.
+            let parked = self.rate("W3", "floor-park", case);
+            for (mode, word, least) in [(EXCLUSIVE, "exclusive", 0.85), (SHARED, "shared", 0.75)] {
+                let wanted = match case {
+                    "8 threads" => (format!("{least} of floor-park, {}", short(least * parked)), least * parked),
+                    _ => (short(80e3), 80e3),
+                };
                 let ours = self.rate("W3", mode, case);
                 let bound = ("all threads' events in every fdatasync", limit);
-                let what = format!("durable append, 1 KiB, {case}, {word}, events/s");
-                self.at_least("W3", what, (short(target), target), ours, bound);
+                self.at_least("W3", format!("durable append, 1 KiB, {case}, {word}, events/s"), wanted, ours, bound);
             }
         }
     }
