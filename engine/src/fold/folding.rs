@@ -188,6 +188,39 @@ impl<F: Fold> Folding<F> {
 
 impl<F: Fold> Pass for Folding<F> {
     fn take(&mut self, record: &Record<'_>) -> Result<()> {
+        self.take_telling(record, &mut |_, _| {})
+    }
+
+    fn lose(&mut self, loss: &Loss) -> Result<()> {
+        let Some(lost) = loss.seqs else { return Ok(()) };
+        let matters = self.matters(loss);
+        let header = loss.header.as_ref();
+        match (F::SCOPE, header.map(|header| header.run)) {
+            (Scope::Store, _) => self.slots.of(None).lose(lost, header, matters),
+            (Scope::Run, Some(None)) => {}
+            (Scope::Run, Some(run)) => self.slots.of(run).lose(lost, header, matters),
+            (Scope::Run, None) if self.lost.len() < MOST_LOST => self.lost.push(loss.clone()),
+            (Scope::Run, None) => {
+                if let Some(last) = self.lost.last_mut() {
+                    last.runs = None;
+                    last.seqs = last.seqs.map(|range| SeqRange { last: lost.last, ..range });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<F: Fold> Folding<F> {
+    /// Takes the next event, and tells of each one that the state has taken: with the state that it came to.
+    ///
+    /// # Errors
+    /// As [`Pass::take`].
+    pub(crate) fn take_telling(
+        &mut self,
+        record: &Record<'_>,
+        told: &mut impl FnMut(&F::State, &Recorded<F::Event>),
+    ) -> Result<()> {
         let key = match F::SCOPE {
             Scope::Run if record.run.is_none() => return Ok(()),
             Scope::Run => record.run,
@@ -234,7 +267,9 @@ impl<F: Fold> Pass for Folding<F> {
             match codec::decode_event(&record.payload) {
                 Ok(data) => {
                     slot.standing.events += 1;
-                    F::apply(&mut slot.standing.state, &Recorded { seq, run, revision, time_ns, data });
+                    let event = Recorded { seq, run, revision, time_ns, data };
+                    F::apply(&mut slot.standing.state, &event);
+                    told(&slot.standing.state, &event);
                 }
                 // A redaction has left what no type reads: the state goes on as if the event had changed nothing.
                 Err(_) if record.redacted => {}
@@ -251,35 +286,21 @@ impl<F: Fold> Pass for Folding<F> {
                 slot.standing.events += 1;
                 let events = events.into_iter().map(|data| Recorded { seq, run, revision, time_ns, data });
                 match slot.parent.take() {
-                    None => events.for_each(|event| F::apply(&mut slot.standing.state, &event)),
-                    Some(parent) => self.begin(record, parent, events)?,
+                    None => slot.apply(events, told),
+                    Some(parent) => self.begin(record, parent, events, told)?,
                 }
             }
         }
         Ok(())
     }
 
-    fn lose(&mut self, loss: &Loss) -> Result<()> {
-        let Some(lost) = loss.seqs else { return Ok(()) };
-        let matters = self.matters(loss);
-        let header = loss.header.as_ref();
-        match (F::SCOPE, header.map(|header| header.run)) {
-            (Scope::Store, _) => self.slots.of(None).lose(lost, header, matters),
-            (Scope::Run, Some(None)) => {}
-            (Scope::Run, Some(run)) => self.slots.of(run).lose(lost, header, matters),
-            (Scope::Run, None) if self.lost.len() < MOST_LOST => self.lost.push(loss.clone()),
-            (Scope::Run, None) => {
-                if let Some(last) = self.lost.last_mut() {
-                    last.runs = None;
-                    last.seqs = last.seqs.map(|range| SeqRange { last: lost.last, ..range });
-                }
-            }
-        }
-        Ok(())
+    /// The events of a record, as far as this fold can read them; no state takes them.
+    pub(crate) fn events_of(&mut self, record: &Record<'_>) -> impl Iterator<Item = F::Event> {
+        let entry = record.entry.as_ref().filter(|_| !record.hint && record.kind.reserved_name().is_none());
+        let decoded = entry.and_then(|entry| decode(self.readings.of(record.kind, entry), entry, &record.payload).ok());
+        decoded.into_iter().flatten()
     }
-}
 
-impl<F: Fold> Folding<F> {
     /// Whether an event of such a header would have changed a state, as far as that can be told.
     fn matters(&mut self, loss: &Loss) -> bool {
         let Some(header) = &loss.header else { return true };
@@ -297,6 +318,7 @@ impl<F: Fold> Folding<F> {
         record: &Record<'_>,
         parent: Seq,
         events: impl Iterator<Item = Recorded<F::Event>>,
+        told: &mut impl FnMut(&F::State, &Recorded<F::Event>),
     ) -> Result<()> {
         let run = record.run;
         let mut events = events.peekable();
@@ -339,7 +361,7 @@ impl<F: Fold> Folding<F> {
         {
             slot.standing.state = state;
         }
-        events.for_each(|event| F::apply(&mut slot.standing.state, &event));
+        slot.apply(events, told);
         Ok(())
     }
 }

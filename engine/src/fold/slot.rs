@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fold::bases::Bases;
+use crate::fold::event::Recorded;
 use crate::fold::fold::{Fold, Scope};
 use crate::fold::load::FromSnapshot;
 use crate::fold::state::{Missing, Standing};
@@ -36,6 +37,18 @@ impl<F: Fold> Slot<F> {
 
     pub(super) fn concerns(&self) -> bool {
         self.standing.events > 0 || self.failure.is_some() || self.has_lost
+    }
+
+    /// Takes events, and tells of each.
+    pub(super) fn apply(
+        &mut self,
+        events: impl Iterator<Item = Recorded<F::Event>>,
+        told: &mut impl FnMut(&F::State, &Recorded<F::Event>),
+    ) {
+        for event in events {
+            F::apply(&mut self.standing.state, &event);
+            told(&self.standing.state, &event);
+        }
     }
 
     /// Moves behind events that can not be read. What the last of them is, its header tells; `None`: nobody knows.

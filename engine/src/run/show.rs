@@ -1,7 +1,7 @@
 //! One run in full.
 
 use crate::error::Result;
-use crate::fold::{Folding, Losses, Replay, parent_of};
+use crate::fold::{Losses, Replay, parent_of};
 use crate::run::finding::Finding;
 use crate::run::notes::Notes;
 use crate::run::overview::{Known, RunOverview, findings, line};
@@ -87,26 +87,21 @@ pub fn show(reader: &Reader, run: Seq, shown: Shown) -> Result<(RunState, RunRep
     let is_archived = !archived.is_empty() || began_as_archived(reader, run)?;
     let whole = if is_archived { reader.with_archives()? } else { None };
     let source = whole.as_ref().unwrap_or(reader);
-    let (mut folding, mut lines, mut notes) =
-        (Folding::<Runs>::over(source)?, Folding::<Timelines>::over(source)?, Notes::with_files());
+    let (mut timelines, mut notes) = (Timelines::over(source)?, Notes::with_files());
     let mut losses = Losses::default();
     let replay = Replay::of_fold::<Runs>(source, Some(run))?.past_damage();
-    replay.go(&mut [&mut folding, &mut lines, &mut notes, &mut losses])?;
-    folding.begin_at_snapshots(source, None)?;
+    replay.go(&mut [&mut timelines, &mut notes, &mut losses])?;
+    timelines.folding.begin_at_snapshots(source, None)?;
     let notes = notes.runs.remove(&run).unwrap_or_default();
-    let nothing = RunState::default();
-    let state = folding.standing(Some(run)).map_or(&nothing, |standing| &standing.state);
-    let mut timeline = lines.into_partial(Some(run)).map(|lines| lines.state.lines).unwrap_or_default();
+    let mut timeline = timelines.lines_of(run);
     let kept = timeline.len();
-    timeline.iter_mut().for_each(|line| line.given_up = !state.is_in_lineage(line.event));
     timeline.retain(|line| shown.with_given_up || !line.given_up);
     let hidden = (kept - timeline.len()) as u64;
     let before = timeline.len().saturating_sub(shown.most_events);
     timeline.drain(..before);
-    for line in &mut timeline {
-        // The source's own name for a step means nothing to people.
-        line.subject = state.step_name(&line.subject).to_owned();
-    }
+    let folding = timelines.folding;
+    let nothing = RunState::default();
+    let state = folding.standing(Some(run)).map_or(&nothing, |standing| &standing.state);
     let source = SourceFiles::of(reader, &notes);
     let absences = reader.known_gaps()?;
     let known = Known::of(run, &notes, &folding, &absences);

@@ -2,6 +2,7 @@
 
 use crate::run::event::{Change, RunEvent};
 use crate::run::step::StepStatus;
+use crate::run::text::Text;
 
 impl RunEvent {
     /// The step, gate, approval, artifact or hook that it is about; empty for what is about the run as a whole. Of an
@@ -51,39 +52,39 @@ impl RunEvent {
     /// What happened, in a few words for people; kind and subject are not repeated. May be empty, and may hold any text of
     /// the event: escape it.
     #[must_use]
-    pub fn summary(&self) -> String {
+    pub fn summary(&self) -> Text {
         match &self.change {
-            Change::Created { process, .. } | Change::ProcessAssigned { process, .. } => process.clone(),
+            Change::Created { process, .. } | Change::ProcessAssigned { process, .. } => process.into(),
             Change::Paused { reason }
             | Change::Cancelled { reason }
             | Change::Closed { reason }
             | Change::EffectCancelled { reason, .. }
             | Change::EffectAbandoned { reason, .. }
             | Change::ApprovalRevoked { reason, .. }
-            | Change::ArtifactDropped { reason, .. } => reason.clone(),
-            Change::Undone(undone) => undone.reason.clone(),
-            Change::Faulted { error } | Change::Failed { error } => error.clone(),
+            | Change::ArtifactDropped { reason, .. } => reason.into(),
+            Change::Undone(undone) => (&undone.reason).into(),
+            Change::Faulted { error } | Change::Failed { error } => error.into(),
             Change::EffectRequested(request) => join(&[&request.kind, &request.label]),
             Change::EffectResolved { outcome, error, .. } => {
                 join(&[StepStatus::from(*outcome).as_str(), error.as_deref().unwrap_or_default()])
             }
-            Change::EffectProgress { note, .. } => note.clone(),
+            Change::EffectProgress { note, .. } => note.into(),
             Change::UsageRecorded { model, usage, .. } => {
                 let tokens = format!("{} tokens in, {} out", usage.input_tokens, usage.output_tokens);
                 join(&[model.as_deref().unwrap_or_default(), &tokens])
             }
-            Change::ValueRecorded { value, .. } => value.as_str().to_owned(),
-            Change::GateFinished { verdict, .. } => lower(verdict),
+            Change::ValueRecorded { value, .. } => value.as_str().into(),
+            Change::GateFinished { verdict, .. } => lower(verdict).into(),
             Change::GateRechecked { verdict, drift, .. } => join(&[&lower(verdict), drift]),
             Change::ApprovalAsked(asked) => join(&[&asked.prompt, &asked.policy.name]),
             Change::ApprovalVoted(vote) => join(&[&lower(&vote.choice), &vote.principal, &vote.reason]),
             Change::ApprovalDecided { decision, reason, .. } => join(&[&lower(decision), reason]),
-            Change::ArtifactPut { len_bytes, .. } => format!("{len_bytes} bytes"),
+            Change::ArtifactPut { len_bytes, .. } => format!("{len_bytes} bytes").into(),
             Change::HookDecided { decision, reason, .. } => join(&[decision, reason]),
-            Change::Noted { message, .. } => message.clone(),
+            Change::Noted { message, .. } => message.into(),
             Change::Forked(forked) => join(&[&format!("at event {}", forked.at), &forked.reason]),
             Change::Rewound(rewound) => join(&[&format!("to event {}", rewound.to), &rewound.reason]),
-            Change::Unrecognized { why, .. } => why.clone(),
+            Change::Unrecognized { why, .. } => why.into(),
             Change::Resumed
             | Change::Completed { .. }
             | Change::GateRequested { .. }
@@ -92,14 +93,16 @@ impl RunEvent {
             | Change::BundleCompiled { .. }
             | Change::BundleTrusted { .. }
             | Change::PolicyTrusted { .. }
-            | Change::HookFired { .. } => String::new(),
+            | Change::HookFired { .. } => Text::default(),
         }
     }
 }
 
-fn join(parts: &[&str]) -> String {
-    let given: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-    given.join(", ")
+fn join(parts: &[&str]) -> Text {
+    let mut given = parts.iter().copied().filter(|part| !part.is_empty());
+    let Some(first) = given.next() else { return Text::default() };
+    let Some(second) = given.next() else { return first.into() };
+    given.fold(format!("{first}, {second}"), |joined, part| joined + ", " + part).into()
 }
 
 fn lower(value: &impl std::fmt::Debug) -> String {

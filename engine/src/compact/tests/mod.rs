@@ -7,5 +7,6 @@ mod histories;
 mod kit;
 mod passes;
 mod redacted;
+mod reports;
 mod stays;
 mod together;

@@ -21,9 +21,9 @@ pub use rewind::{GivenUp, RewindPlan, RewindRequest};
 pub use undo::{UndoRunPlan, Undoes};
 
 use crate::error::{Error, Result};
-use crate::fold::{Decide, Folding, Recorded, Replay, unread};
+use crate::fold::{Decide, Recorded, Replay, unread};
 use crate::plan::{Applied, Authority, other_plan};
-use crate::run::timeline::{TimelineEvent, Timelines};
+use crate::run::timeline::TimelineEvent;
 use crate::run::{Change, RunCommand, RunEvent, RunState, Runs, Status, Usage, Wait};
 use crate::{Batch, ErrorKind, Expect, Fold, Journal, Kind, Mark, Reader, Seq};
 use places::Places;
@@ -88,20 +88,17 @@ impl Ground {
         // What compactions have moved is read where it is: with less than all events, their ordinals would be others.
         let whole = reader.with_archives()?;
         let reader = whole.as_ref().unwrap_or(reader);
-        let (mut places, mut lines) = (Places::over(reader)?, Folding::<Timelines>::over(reader)?);
-        Replay::of_fold::<Runs>(reader, Some(run))?.go(&mut [&mut places, &mut lines])?;
+        let mut places = Places::over(reader)?;
+        Replay::of_fold::<Runs>(reader, Some(run))?.go(&mut [&mut places])?;
         let (of_run, spent, is_imported) = places.of(run);
-        let standing = places.folding.into_standing(Some(run))?;
+        let mut lines = places.timelines.lines_of(run);
+        // By ordinal they are looked up here; one that has none can not be.
+        lines.retain(|line| line.event > 0);
+        let standing = places.timelines.folding.into_standing(Some(run))?;
         let name = reader.find_run(&format!("#{run}"))?.name.ok_or_else(|| {
             let message = format!("the event that told the name of run #{run} is gone: nothing can be appended to it");
             Error::new(ErrorKind::NotFound, "T0141", message).hint("taffrail log verify")
         })?;
-        let mut lines = lines.standing(Some(run)).map(|lines| lines.state.lines.clone()).unwrap_or_default();
-        for line in &mut lines {
-            // The source's own name for a step means nothing to people.
-            line.subject = standing.state.step_name(&line.subject).to_owned();
-            line.given_up = !standing.state.is_in_lineage(line.event);
-        }
         let state = standing.state;
         let run = PlannedRun {
             log_id: reader.log_id().to_string(),

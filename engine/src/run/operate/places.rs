@@ -1,8 +1,9 @@
 //! Which events of the log a run's ordinals are.
 
 use crate::error::Result;
-use crate::fold::{Event, Folding, Pass, parent_of};
-use crate::run::{RunEvent, Runs, Usage};
+use crate::fold::{Event, Pass, parent_of};
+use crate::run::timeline::Timelines;
+use crate::run::{RunEvent, Usage};
 use crate::{Reader, Record, Seq};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,13 +32,13 @@ struct Seen {
 
 /// Folds runs, and notes where their events are. A fork's begin with its parent's.
 pub(super) struct Places {
-    pub(super) folding: Folding<Runs>,
+    pub(super) timelines: Timelines,
     runs: BTreeMap<Seq, Seen>,
 }
 
 impl Places {
     pub(super) fn over(reader: &Reader) -> Result<Places> {
-        Ok(Places { folding: Folding::over(reader)?, runs: BTreeMap::new() })
+        Ok(Places { timelines: Timelines::over(reader)?, runs: BTreeMap::new() })
     }
 
     /// The places of a run, ascending; what it had spent behind each event that changed that; and whether events of it came
@@ -50,11 +51,13 @@ impl Places {
 
 impl Pass for Places {
     fn take(&mut self, record: &Record<'_>) -> Result<()> {
-        self.folding.take(record)?;
+        self.timelines.take(record)?;
         let Some(run) = record.run else { return Ok(()) };
         let mut seen = self.runs.remove(&run).unwrap_or_default();
         seen.parent = seen.parent.or_else(|| parent_of(record));
-        if let Some(standing) = self.folding.standing(Some(run)).filter(|standing| standing.events > seen.events) {
+        if let Some(standing) =
+            self.timelines.folding.standing(Some(run)).filter(|standing| standing.events > seen.events)
+        {
             let state = &standing.state;
             if let (0, Some(parent), Some(forked)) = (seen.events, seen.parent, &state.parent) {
                 let inherited = self.runs.get(&parent).map_or(&[][..], |parent| &parent.places);
