@@ -204,7 +204,7 @@ impl Peer for Taffrail {
             version: "0.1.0",
             w1: "append_all of 256 KiB of payloads, each batch atomic, one sync()",
             concurrency: "group commit built in",
-            checksum: "crc32 of every header and every payload",
+            checksum: "crc32c of every header and every payload",
             default_durability: "fdatasync before an append returns",
         }
     }

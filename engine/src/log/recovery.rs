@@ -170,11 +170,8 @@ impl RecoveryPlan {
         let newest = Segment::open(storage, self.segment, OpenMode::Read)?;
         let is_empty = Seq::after(self.head()) == newest.header.first_seq;
         let Some(before) = self.listing.before(self.segment).filter(|_| is_empty) else { return Ok(here) };
-        let last = match Segment::open(storage, before, OpenMode::Read) {
-            // Damage in an older segment stops nobody.
-            Err(error) if error.kind() == ErrorKind::Damaged => return Ok(here),
-            segment => segment?,
-        };
+        // Damage in an older segment stops nobody.
+        let Some(last) = Segment::open_unless_damaged(storage, before)? else { return Ok(here) };
         let footer = last.footer()?;
         Ok(footer.map_or(here, |(footer_at, _)| (last.header.number, footer_at)))
     }

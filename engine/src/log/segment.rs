@@ -25,7 +25,18 @@ impl Segment {
         Segment::open_at(storage, &paths::segment(number), number, mode)
     }
 
-    /// The same, for a file elsewhere in the store.
+    /// The same for reading, where damage stops nobody: `None` where the segment can not be opened for that.
+    ///
+    /// # Errors
+    /// `Io`, as for a file that is not there; `Incompatible`.
+    pub(crate) fn open_unless_damaged(storage: &dyn Storage, number: SegmentNumber) -> Result<Option<Segment>> {
+        match Segment::open(storage, number, OpenMode::Read) {
+            Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// The same as [`Segment::open`], for a file elsewhere in the store.
     pub(crate) fn open_at(storage: &dyn Storage, path: &str, number: SegmentNumber, mode: OpenMode) -> Result<Segment> {
         let file = match storage.open(path, mode) {
             Ok(file) => file,

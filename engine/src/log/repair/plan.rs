@@ -128,10 +128,8 @@ impl RepairPlan {
 /// The log's id: from the newest readable segment, or from what else tells of the log.
 fn log_id(storage: &dyn Storage, listing: &Listing) -> Result<LogId> {
     for (number, _) in listing.segments.iter().rev() {
-        match Segment::open(storage, *number, OpenMode::Read) {
-            Ok(segment) => return Ok(segment.header.log_id),
-            Err(error) if error.kind() == ErrorKind::Damaged => {}
-            Err(error) => return Err(error),
+        if let Some(segment) = Segment::open_unless_damaged(storage, *number)? {
+            return Ok(segment.header.log_id);
         }
     }
     Evidence::read(storage)?.log_id().ok_or_else(crate::log::listing::no_store)
@@ -203,11 +201,7 @@ fn salvage(storage: &dyn Storage, listing: &Listing, log_id: LogId) -> Result<Ve
 /// Whether no file is there beside one that stands for it. Whether that is the better one is not for a repair to say.
 fn nothing_was_put_back(storage: &dyn Storage, listing: &Listing, log_id: LogId) -> Result<()> {
     for (number, _) in &listing.segments {
-        let header = match Segment::open(storage, *number, OpenMode::Read) {
-            Ok(segment) => segment.header,
-            Err(error) if error.kind() == ErrorKind::Io => return Err(error),
-            Err(_) => continue,
-        };
+        let Some(Segment { header, .. }) = Segment::open_unless_damaged(storage, *number)? else { continue };
         let put_back = listing.standing_for(header.covers_from).filter(|put_back| put_back < number);
         if let Some(put_back) = put_back.filter(|_| header.log_id == log_id) {
             let message = format!("segment {put_back} has a file, and segment {number} stands for it");
@@ -354,20 +348,17 @@ fn covers_from(
     log_id: LogId,
     number: SegmentNumber,
 ) -> Result<SegmentNumber> {
-    match Segment::open(storage, number, OpenMode::Read) {
-        Ok(segment) => return Ok(segment.header.covers_from),
-        Err(error) if error.kind() == ErrorKind::Damaged => {}
-        Err(error) => return Err(error),
+    if let Some(segment) = Segment::open_unless_damaged(storage, number)? {
+        return Ok(segment.header.covers_from);
     }
     if number.previous().is_none_or(|before| listing.has(before)) {
         return Ok(number);
     }
     let before = listing.before(number);
-    let due = match before.map(|before| Segment::open(storage, before, OpenMode::Read)) {
+    let due = match before.map(|before| Segment::open_unless_damaged(storage, before)).transpose()? {
         None => Some(Seq::FIRST),
-        Some(Ok(segment)) => segment.footer()?.map(|(_, footer)| footer.next_seq),
-        Some(Err(error)) if error.kind() == ErrorKind::Damaged => None,
-        Some(Err(error)) => return Err(error),
+        Some(Some(segment)) => segment.footer()?.map(|(_, footer)| footer.next_seq),
+        Some(None) => None,
     };
     let file = storage
         .open(&crate::log::paths::segment(number), OpenMode::Read)
@@ -388,11 +379,7 @@ pub(super) fn neighbours(
     log_id: LogId,
     number: SegmentNumber,
 ) -> Result<Neighbours> {
-    let open = |number: SegmentNumber| match Segment::open(storage, number, OpenMode::Read) {
-        Ok(segment) => Ok(Some(segment)),
-        Err(error) if error.kind() == ErrorKind::Damaged => Ok(None),
-        Err(error) => Err(error),
-    };
+    let open = |number: SegmentNumber| Segment::open_unless_damaged(storage, number);
     let covers_from = if listing.has(number) { covers_from(storage, listing, log_id, number)? } else { number };
     let adjoins = |before: &SegmentNumber| before.next() >= covers_from;
     let before = listing.before(number).filter(adjoins).map(open).transpose()?.flatten();

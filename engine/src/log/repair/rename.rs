@@ -10,7 +10,7 @@ use crate::log::paths;
 use crate::log::repair::plan::{RepairAction, SegmentRepair};
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage};
-use crate::{LogId, SegmentNumber};
+use crate::{ErrorKind, LogId, SegmentNumber};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// By segment, the file that it is in: of those segments whose file has another name. Empty where some of them would take the
@@ -52,7 +52,11 @@ pub(super) fn misnamed(
 fn held_in(storage: &dyn Storage, file: &str, log_id: LogId) -> Result<Option<SegmentNumber>> {
     let file =
         storage.open(file, OpenMode::Read).map_err(|error| Error::io(format_args!("cannot open {file}"), error))?;
-    let header = Segment::read_any(file.into()).ok().map(|segment| segment.header);
+    let header = match Segment::read_any(file.into()) {
+        // What could not be read may well be the segment that is looked for.
+        Err(error) if error.kind() == ErrorKind::Io => return Err(error),
+        read => read.ok().map(|segment| segment.header),
+    };
     Ok(header.filter(|header| header.log_id == log_id).map(|header| header.number))
 }
 

@@ -341,11 +341,8 @@ fn missing_again(storage: &dyn Storage, kept_in: &str, number: SegmentNumber) ->
 /// Whether another segment stands for this one: then it has been put together with others since.
 fn is_put_together(storage: &dyn Storage, number: SegmentNumber) -> Result<bool> {
     let Some(standing) = Listing::read(storage)?.standing_for(number) else { return Ok(false) };
-    match Segment::open(storage, standing, OpenMode::Read) {
-        Ok(segment) => Ok(segment.header.covers_from <= number && standing != number),
-        Err(error) if error.kind() == ErrorKind::Io => Err(error),
-        Err(_) => Ok(false),
-    }
+    let standing_for = Segment::open_unless_damaged(storage, standing)?;
+    Ok(standing_for.is_some_and(|segment| segment.header.covers_from <= number && standing != number))
 }
 
 fn restored(storage: &dyn Storage, kept_in: &str, number: SegmentNumber, was_newest: bool) -> Result<Restored> {

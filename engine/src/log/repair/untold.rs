@@ -143,10 +143,7 @@ fn is_at_home(storage: &dyn Storage, number: SegmentNumber, log_id: &serde_json:
 fn is_in_the_log(storage: &dyn Storage, plan: [u8; 32]) -> Result<bool> {
     let (mut told, mut undone) = (BTreeSet::new(), BTreeSet::new());
     for (number, _) in &Listing::read(storage)?.segments {
-        let segment = match Segment::open(storage, *number, OpenMode::Read) {
-            Err(error) if error.kind() == ErrorKind::Damaged => continue,
-            other => other?,
-        };
+        let Some(segment) = Segment::open_unless_damaged(storage, *number)? else { continue };
         let first = segment.header.first_seq;
         let mut cursor = Cursor::new(&segment, layout::FIRST_FRAME, Some(first));
         loop {
