@@ -266,20 +266,29 @@ impl OpenSegment {
     /// `false` where what comes next takes a closer look; it has not been passed then.
     fn find_plain(&mut self, query: &Query, durable: u64, is_newest: bool) -> bool {
         loop {
-            let expected = self.expected();
-            // What is passed here carries the seq that is due, past damage as well.
-            let may_be_above = is_newest && expected.get() > durable.max(self.durable);
-            if self.ended || may_be_above || query.is_over(expected, self.time_max_ns) {
+            if query.is_over(self.expected(), self.time_max_ns) {
                 return false;
             }
-            let Some((header, offset, header_crc)) = self.cursor.step_plain() else { return false };
-            self.durable = self.durable.max(header.durable());
-            self.time_max_ns = self.time_max_ns.max(header.time_ns);
+            let Some((header, offset, header_crc)) = self.step_plain(durable, is_newest) else { return false };
             if self.wants(query, &header) {
                 self.last = Some(Seen { header, offset, header_crc });
                 return true;
             }
         }
+    }
+
+    /// Goes behind the next event, where nothing about it is out of the ordinary and all of it is in the window.
+    #[inline]
+    fn step_plain(&mut self, durable: u64, is_newest: bool) -> Option<(Header, u64, u32)> {
+        // What is passed here carries the seq that is due, past damage as well.
+        let may_be_above = is_newest && self.expected().get() > durable.max(self.durable);
+        if self.ended || may_be_above {
+            return None;
+        }
+        let stepped = self.cursor.step_plain()?;
+        self.durable = self.durable.max(stepped.0.durable());
+        self.time_max_ns = self.time_max_ns.max(stepped.0.time_ns);
+        Some(stepped)
     }
 
     fn wants(&self, query: &Query, header: &Header) -> bool {
@@ -298,7 +307,11 @@ impl OpenSegment {
         loop {
             let entry = IndexEntry { seq: self.expected(), offset: self.offset(), time_floor_ns: self.time_max_ns };
             let due = index.last().is_none_or(|last| entry.offset - last.offset >= FooterBuilder::INDEX_STRIDE_BYTES);
-            match self.look(&nothing, durable, is_newest)? {
+            let look = match self.step_plain(durable, is_newest) {
+                Some(_) => Look::Pass,
+                None => self.look(&nothing, durable, is_newest)?,
+            };
+            match look {
                 Look::Pass if !self.sealed => {
                     if due && self.expected() > entry.seq {
                         index.push(entry);
