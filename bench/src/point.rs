@@ -162,7 +162,7 @@ impl taffrail::Fold for Notes {
     }
 }
 
-/// A run with a snapshot, and so many events behind it: how long its state takes.
+/// A run of about a million events with a snapshot, and so many of them behind it: how long its state takes.
 fn snapshot_age(store: &Path, age: u64) -> Figures {
     let journal = buffered().open(store).expect("a store");
     let append = |count: u64| {
@@ -176,7 +176,7 @@ fn snapshot_age(store: &Path, age: u64) -> Figures {
         }
         journal.sync().expect("a sync");
     };
-    append(1000);
+    append((1_000_000 - age.min(1_000_000)).max(1000));
     let run = journal.run("bench").expect("a run").number();
     let fold = |snapshot: bool| {
         let reader = Reader::open(store).expect("a store");

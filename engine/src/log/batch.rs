@@ -50,7 +50,7 @@ pub(crate) enum What {
 /// Events that are appended together: all of them or none.
 ///
 /// A batch names its runs first ([`Batch::run`]) and then takes events for them. It owns the payloads' bytes, in one piece.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Batch {
     pub(crate) runs: Vec<RunRef>,
     pub(crate) drafts: Vec<Draft>,
@@ -62,6 +62,16 @@ pub struct Batch {
     pub(crate) redacted: u64,
     /// Why it must not be appended: it holds what can not be redacted.
     refused: Option<Error>,
+}
+
+/// Without the payloads, which may be megabytes, and of which a log of a program that failed is not the place.
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("Batch");
+        let runs: Vec<&str> = self.runs.iter().map(|run| run.name.as_str()).collect();
+        shown.field("runs", &runs).field("events", &self.drafts.len()).field("len_bytes", &self.len_bytes);
+        shown.field("refused", &self.refused).finish_non_exhaustive()
+    }
 }
 
 /// A run of a batch, as [`Batch::run`] returns it.

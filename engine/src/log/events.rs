@@ -321,7 +321,11 @@ impl Forward {
             self.paused = true;
             return Ok(loss);
         };
-        let mut opened = match reader.source.open(number, query) {
+        let opened = match query.from.is_some() || query.times_ns.is_some() {
+            true => reader.source.open_at_places(number, query),
+            false => reader.source.open(number, query),
+        };
+        let mut opened = match opened {
             Err(error) if self.past_damage && !is_newest && error.kind() == ErrorKind::Damaged => {
                 // What is lost with it is told where the next one begins.
                 self.expected.get_or_insert(query.from.unwrap_or(Seq::FIRST));
@@ -416,7 +420,7 @@ impl Backward {
     /// Finds the blocks of the segment before. `false` where there is none that can hold anything wanted.
     fn list_blocks(&mut self, reader: &Reader, query: &Query, durable: u64) -> Result<bool> {
         let Some(position) = self.left.checked_sub(1) else { return Ok(false) };
-        let mut open = reader.source.open(reader.segments[position], &Query::all())?;
+        let mut open = reader.source.open_at_places(reader.segments[position], &Query::all())?;
         open.past_damage = self.past_damage;
         let number = reader.segments[position];
         let is_newest = position + 1 == reader.segments.len() && open.number() == number;

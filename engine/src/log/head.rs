@@ -8,7 +8,8 @@ use crate::log::run_index_file::frame_is_there;
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage, read_full_at};
 use crate::{
-    Defect, DefectKind, ErrorKind, Footer, FooterBuilder, Header, Kind, LogId, SegmentNumber, TypeRegistered, TypeTable,
+    Defect, DefectKind, ErrorKind, Footer, FooterBuilder, Header, IndexEntry, Kind, LogId, SegmentNumber,
+    TypeRegistered, TypeTable,
 };
 use taffrail_log_format::{SegmentKey, Step, layout};
 
@@ -33,6 +34,10 @@ pub(crate) struct Head {
     pub(crate) sealed: bool,
     /// Bytes of frames that had to be read because no hint covered them.
     pub(crate) read_bytes: u64,
+    /// Where the run index ends in the newest segment.
+    indexed_until: u64,
+    /// Places in the newest segment behind those that the run index has; the footer in the making has all, where there is one.
+    places: Vec<IndexEntry>,
 }
 
 impl Head {
@@ -45,7 +50,21 @@ impl Head {
         let Some((runs, position, types)) = hint else { return Head::rebuild(storage, end, mode) };
         let segment = Segment::open(storage, position.segment, mode)?;
         let key = segment.header.key();
-        let mut head = Head { segment, key, mode, position, types, runs, footer: None, sealed: false, read_bytes: 0 };
+        let indexed_until = position.offset;
+        let (footer, places) = (None, Vec::new());
+        let mut head = Head {
+            segment,
+            key,
+            mode,
+            position,
+            types,
+            runs,
+            footer,
+            sealed: false,
+            read_bytes: 0,
+            indexed_until,
+            places,
+        };
         head.sealed = head.ends_with_seal()?;
         head.catch_up(storage, end)?;
         Ok(head)
@@ -99,7 +118,20 @@ impl Head {
         let footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
         let (types, runs) = (TypeTable::new(), RunIndex::default());
         let key = segment.header.key();
-        Ok(Head { segment, key, mode, position, types, runs, footer, sealed: false, read_bytes: 0 })
+        let (indexed_until, places) = (position.offset, Vec::new());
+        Ok(Head {
+            segment,
+            key,
+            mode,
+            position,
+            types,
+            runs,
+            footer,
+            sealed: false,
+            read_bytes: 0,
+            indexed_until,
+            places,
+        })
     }
 
     /// The log.
@@ -158,6 +190,8 @@ impl Head {
             self.runs.doubt(self.position.segment, position.next_seq);
         }
         self.footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
+        self.places = Vec::new();
+        self.indexed_until = position.offset;
         self.key = segment.header.key();
         self.segment = segment;
         self.position = position;
@@ -225,6 +259,33 @@ impl Head {
                 }
             }
         }
+    }
+
+    /// Remembers a place to start reading from, about every 64 KiB.
+    fn note_place(&mut self, header: &Header, offset: u64) {
+        let is_due = self.places.last().is_none_or(|last| offset - last.offset >= FooterBuilder::INDEX_STRIDE_BYTES);
+        if is_due && header.kind.takes_seq() {
+            self.places.push(IndexEntry { seq: header.seq, offset, time_floor_ns: self.position.time_max_ns });
+        }
+    }
+
+    /// How much of the newest segment the run index does not cover, in bytes.
+    pub(crate) fn unindexed_bytes(&self) -> u64 {
+        self.position.offset.saturating_sub(self.indexed_until)
+    }
+
+    /// Writes the run index, up to here. The caller holds the store's lock.
+    ///
+    /// # Errors
+    /// `Io`. The index is a hint: a caller may pass over it.
+    pub(crate) fn save_index(&mut self, storage: &dyn Storage) -> Result<()> {
+        // Tried once is enough, until as much is there again.
+        (self.read_bytes, self.indexed_until) = (0, self.position.offset);
+        let places = self.footer.as_ref().map_or(&*self.places, FooterBuilder::index);
+        if self.runs.save(storage, self.segment.header.log_id, &self.position, &self.types, places)? {
+            self.places = Vec::new();
+        }
+        Ok(())
     }
 
     /// Whether nothing but the payload of the event that is due is lost, and whoever appends does not need to know it: that
@@ -319,8 +380,9 @@ impl Head {
         if !goes_on || header.kind == Kind::RUN_OPENED {
             self.runs.observe(self.position.segment, header, offset, payload);
         }
-        if let Some(footer) = &mut self.footer {
-            footer.observe(header, bytes, offset, payload);
+        match &mut self.footer {
+            Some(footer) => footer.observe(header, bytes, offset, payload),
+            None => self.note_place(header, offset),
         }
         let crc = bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         self.moved(header, offset, crc);

@@ -1,3 +1,5 @@
+mod places;
+
 use crate::error::{Error, Result};
 use crate::log::cursor::Cursor;
 use crate::log::damage::lost_between;
@@ -7,8 +9,7 @@ use crate::log::query::Query;
 use crate::log::record::Record;
 use crate::log::segment::Segment;
 use crate::{
-    DefectKind, ErrorKind, Footer, FooterBuilder, Header, IndexEntry, Kind, SegmentNumber, Seq, TypeEntry,
-    TypeRegistered, TypeTable,
+    DefectKind, ErrorKind, Footer, Header, IndexEntry, Kind, SegmentNumber, Seq, TypeEntry, TypeRegistered, TypeTable,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub(crate) struct OpenSegment {
     runs: Option<Arc<BTreeMap<Seq, Seq>>>,
     /// Events before this one were read elsewhere.
     read_before: Option<Seq>,
+    /// Places that the run index has for a segment without a footer, from its first event on, and the types up to there.
+    hint: Option<(TypeTable, Vec<IndexEntry>)>,
     /// Up to this seq, every event that comes next without ado is wanted and may be shown: [`OpenSegment::pass_plain`].
     plain_until: u64,
 }
@@ -81,6 +84,7 @@ impl OpenSegment {
             ended: false,
             runs: None,
             read_before: None,
+            hint: None,
             plain_until: 0,
             segment,
         };
@@ -96,33 +100,6 @@ impl OpenSegment {
         let mut opened = OpenSegment::of(self.segment, &Query::all().from(seq))?;
         opened.read_before = Some(seq);
         Ok(opened)
-    }
-
-    /// Uses the footer: its types, and its index.
-    fn seek(&mut self, footer: &Footer, query: &Query) -> Result<()> {
-        self.learn(&footer.types);
-        let by_seq = query.from.map_or(0, |from| footer.index.partition_point(|entry| entry.seq <= from));
-        let by_time = query
-            .times_ns
-            .as_ref()
-            .map_or(0, |times| footer.index.partition_point(|entry| entry.time_floor_ns < times.start));
-        let Some(entry) = by_seq.max(by_time).checked_sub(1).and_then(|last| footer.index.get(last)) else {
-            return Ok(());
-        };
-        let is_there = self.segment.frame_at(entry.offset, |frame| frame.header.seq == entry.seq)?;
-        // The index is a hint: where it does not lead to its frame, reading begins at the start.
-        if is_there == Some(true) {
-            self.start_at(entry.offset, entry.seq, entry.time_floor_ns)?;
-        }
-        Ok(())
-    }
-
-    /// Goes to an event's frame.
-    pub(crate) fn start_at(&mut self, offset: u64, seq: Seq, time_floor_ns: i64) -> Result<()> {
-        self.cursor = Cursor::new(&self.segment, offset, Some(seq));
-        self.cursor.scanner.assume_gaps(self.segment.gaps()?);
-        self.time_max_ns = time_floor_ns;
-        Ok(())
     }
 
     pub(crate) fn number(&self) -> SegmentNumber {
@@ -295,33 +272,6 @@ impl OpenSegment {
         self.read_before.is_none_or(|seq| header.seq >= seq)
             && query.wants_header(header, self.time_max_ns)
             && (query.types.is_none() || query.wants_kind(header.kind, self.entry(header.kind).map(Arc::as_ref)))
-    }
-
-    /// Places in the segment to start reading from, one for about every 64 KiB: from the footer, or by reading it all.
-    pub(crate) fn index(&mut self, durable: u64, is_newest: bool) -> Result<Vec<IndexEntry>> {
-        if let Some(footer) = &self.footer {
-            return Ok(footer.index.clone());
-        }
-        let nothing = Query::nothing();
-        let mut index: Vec<IndexEntry> = Vec::new();
-        loop {
-            let entry = IndexEntry { seq: self.expected(), offset: self.offset(), time_floor_ns: self.time_max_ns };
-            let due = index.last().is_none_or(|last| entry.offset - last.offset >= FooterBuilder::INDEX_STRIDE_BYTES);
-            let look = match self.step_plain(durable, is_newest) {
-                Some(_) => Look::Pass,
-                None => self.look(&nothing, durable, is_newest)?,
-            };
-            match look {
-                Look::Pass if !self.sealed => {
-                    if due && self.expected() > entry.seq {
-                        index.push(entry);
-                    }
-                }
-                Look::Lost(_) if due => index.push(entry),
-                Look::Lost(_) => {}
-                Look::Pass | Look::Wanted | Look::End => return Ok(index),
-            }
-        }
     }
 
     /// Reads the next frame. Where it may not be shown yet, the position stays before it.

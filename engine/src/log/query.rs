@@ -1,4 +1,4 @@
-use crate::{Header, Kind, RunEntry, Seq, TypeEntry};
+use crate::{Header, IndexEntry, Kind, RunEntry, Seq, TypeEntry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -89,6 +89,14 @@ impl Query {
     pub(crate) fn is_over(&self, seq: Seq, time_max_ns: i64) -> bool {
         self.until.is_some_and(|until| seq >= until)
             || self.times_ns.as_ref().is_some_and(|times| time_max_ns >= times.end)
+    }
+
+    /// The last place of an index before which nothing is wanted.
+    pub(crate) fn begin_in<'a>(&self, index: &'a [IndexEntry]) -> Option<&'a IndexEntry> {
+        let by_seq = self.from.map_or(0, |from| index.partition_point(|entry| entry.seq <= from));
+        let by_time = |times: &Range<i64>| index.partition_point(|entry| entry.time_floor_ns < times.start);
+        let by_time = self.times_ns.as_ref().map_or(0, by_time);
+        by_seq.max(by_time).checked_sub(1).and_then(|last| index.get(last))
     }
 
     /// Whether a sealed segment with these runs can hold anything wanted.

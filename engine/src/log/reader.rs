@@ -6,6 +6,7 @@ use crate::log::loss::EventOrLoss;
 use crate::log::open_segment::{Found, OpenSegment};
 use crate::log::query::Query;
 use crate::log::record::Record;
+use crate::log::run_index_file::IndexFile;
 use crate::log::segment::Segment;
 use crate::log::watermark;
 use crate::storage::{Disk, OpenMode, Storage, StorageFile};
@@ -68,6 +69,20 @@ impl Source {
             Source::Lone(segment) => OpenSegment::of(segment.clone(), query),
             Source::Store(_) | Source::Elsewhere(..) => OpenSegment::of(self.segment(number)?, query),
         }
+    }
+
+    /// The same, with what the run index tells of the newest segment, where it has no footer yet: for who reads from a place in
+    /// its midst, or asks for its index.
+    pub(crate) fn open_at_places(&self, number: SegmentNumber, query: &Query) -> Result<OpenSegment> {
+        let mut opened = self.open(number, query)?;
+        if let Source::Store(storage) = self
+            && opened.footer.is_none()
+            && let Some((hint, _, types)) = IndexFile::open(&**storage)?
+            && (hint.log_id(), hint.segment()) == (opened.segment.header.log_id, opened.number())
+        {
+            opened.take_hint(types, hint.places()?, query)?;
+        }
+        Ok(opened)
     }
 
     /// Opens a segment; the one that stands for it, where a compaction has put it together with others meanwhile.
@@ -238,7 +253,7 @@ impl Reader {
         let position = self.segment_of(seq)?;
         let Some(number) = self.segments.get(position) else { return Ok(()) };
         let is_newest = position + 1 == self.segments.len();
-        let mut opened = self.source.open(*number, &Query::nothing())?;
+        let mut opened = self.source.open_at_places(*number, &Query::nothing())?;
         if let Some(footer) = &opened.footer {
             let (index, end) = (footer.index.clone(), footer.next_seq);
             lookup.learn(&opened, index, end);

@@ -138,7 +138,7 @@ impl Reader {
     fn event_at(&self, position: &Position, segment: u32, offset: u64) -> Result<Seq> {
         let number = SegmentNumber::new(segment).filter(|number| self.segments().contains(number));
         let Some(number) = number else { return Err(none(position, "there is no such segment")) };
-        let mut open = self.source.open(number, &Query::all())?;
+        let mut open = self.source.open_at_places(number, &Query::all())?;
         let is_newest = self.segments().last() == Some(&number);
         let mut index = open.index(self.durable(), is_newest)?;
         index.retain(|entry| entry.offset <= offset);

@@ -10,7 +10,7 @@ use crate::log::position::Position;
 use crate::log::run_index_file::{IndexFile, Record, name_hash, write_index_file};
 use crate::log::segment::Segment;
 use crate::storage::{OpenMode, Storage};
-use crate::{ErrorKind, Header, Kind, LogId, RunEntry, RunOpened, SegmentNumber, Seq, TypeTable};
+use crate::{ErrorKind, Header, IndexEntry, Kind, LogId, RunEntry, RunOpened, SegmentNumber, Seq, TypeTable};
 use std::collections::BTreeMap;
 
 /// Where a run stands.
@@ -131,7 +131,14 @@ impl RunIndex {
         self.tips.len() > Self::MOST_IN_MEMORY
     }
 
-    /// Merges memory into a new file that is complete up to `position`. The caller holds the store's lock.
+    /// How long the file is.
+    pub(crate) fn file_len_bytes(&self) -> u64 {
+        self.base.as_ref().map_or(0, IndexFile::len_bytes)
+    }
+
+    /// Merges memory into a new file that is complete up to `position`. The caller holds the store's lock. `places` are of the
+    /// segment of that position: all of them, or those behind the ones that the present file has. Tells whether the file can
+    /// be trusted.
     ///
     /// # Errors
     /// `Io`; the index in memory stays as it was, so a caller may pass over it.
@@ -141,10 +148,11 @@ impl RunIndex {
         log_id: LogId,
         position: &Position,
         types: &TypeTable,
-    ) -> Result<()> {
+        places: &[IndexEntry],
+    ) -> Result<bool> {
         if self.unsure.is_some() {
             // The file could not say so, and would be believed.
-            return Ok(());
+            return Ok(false);
         }
         let mut records = match &self.base {
             Some(base) => base.all()?,
@@ -164,11 +172,20 @@ impl RunIndex {
         }
         records.sort_unstable_by_key(|record| (record.name_hash, record.run));
         records.dedup_by_key(|record| record.run);
-        write_index_file(storage, log_id, position, types, &records)?;
-        if let Some((file, _, _)) = IndexFile::open(storage)? {
-            *self = RunIndex { base: Some(file), ..RunIndex::default() };
+        let mut before = match self.base.as_ref().filter(|base| base.segment() == position.segment) {
+            Some(base) => base.places()?,
+            None => Vec::new(),
+        };
+        before.retain(|place| places.first().is_none_or(|first| place.offset < first.offset));
+        before.extend_from_slice(places);
+        write_index_file(storage, log_id, position, types, &records, &before)?;
+        let Some((file, _, _)) = IndexFile::open(storage)? else { return Ok(false) };
+        self.base = Some(file);
+        // What is in memory is found without a read.
+        if self.tips.len() > Self::MOST_IN_MEMORY / 4 {
+            (self.names, self.tips) = (BTreeMap::new(), BTreeMap::new());
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::log::paths;
 use crate::log::position::Position;
 use crate::storage::{OpenMode, Storage, StorageFile, WrongKind, read_full_at, write_all_at};
-use crate::{LogId, SegmentNumber, Seq, TypeTable};
+use crate::{IndexEntry, LogId, SegmentNumber, Seq, TypeTable};
 use std::io;
 use taffrail_log_format::Crc32c;
 use taffrail_log_format::layout as format;
@@ -28,6 +28,10 @@ pub(crate) fn name_hash(name: &str) -> u64 {
 const MAGIC: [u8; 8] = *b"runs.idx";
 const HEADER_LEN_BYTES: usize = 96;
 const RECORD_LEN_BYTES: usize = 48;
+/// What a place of the newest segment takes.
+const PLACE_LEN_BYTES: usize = 24;
+/// Most places that are read: of a segment four times as long as they are.
+const MOST_PLACES: usize = 4096;
 /// Records that are read at once when the search has come close.
 const BLOCK_RECORDS: u64 = 64;
 
@@ -72,6 +76,7 @@ fn io_error(error: io::Error) -> Error {
 pub(crate) struct IndexFile {
     file: Box<dyn StorageFile>,
     log_id: LogId,
+    segment: SegmentNumber,
     records_at: u64,
     count: u64,
 }
@@ -103,7 +108,8 @@ impl IndexFile {
             return Ok(None);
         }
         let records_at = (HEADER_LEN_BYTES + types_len) as u64;
-        Ok(Some((IndexFile { file, log_id, records_at, count }, position, types)))
+        let segment = position.segment;
+        Ok(Some((IndexFile { file, log_id, segment, records_at, count }, position, types)))
     }
 
     /// The records of all runs whose names have this hash.
@@ -135,6 +141,39 @@ impl IndexFile {
         }
     }
 
+    /// The segment of the place up to which it is complete.
+    pub(crate) fn segment(&self) -> SegmentNumber {
+        self.segment
+    }
+
+    /// The log.
+    pub(crate) fn log_id(&self) -> LogId {
+        self.log_id
+    }
+
+    /// How long it is without the places.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.records_at + self.count.saturating_mul(RECORD_LEN_BYTES as u64)
+    }
+
+    /// Places to start reading [`IndexFile::segment`] from, as a footer has them; none where they are not good. Each is a hint.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn places(&self) -> Result<Vec<IndexEntry>> {
+        let mut bytes = vec![0; 4 + MOST_PLACES * PLACE_LEN_BYTES + 4];
+        let len = read_full_at(&*self.file, self.len_bytes(), &mut bytes).map_err(io_error)?;
+        bytes.truncate(len);
+        let Some((body, crc)) = bytes.split_last_chunk() else { return Ok(Vec::new()) };
+        let Some((count, places)) = body.split_first_chunk() else { return Ok(Vec::new()) };
+        let is_whole = places.len() == u32::from_le_bytes(*count) as usize * PLACE_LEN_BYTES;
+        if !is_whole || u32::from_le_bytes(*crc) != record_crc(self.log_id, body) {
+            return Ok(Vec::new());
+        }
+        let places = places.chunks_exact(PLACE_LEN_BYTES).map(decode_place);
+        Ok(places.collect::<Option<Vec<IndexEntry>>>().unwrap_or_default())
+    }
+
     /// All records.
     pub(crate) fn all(&self) -> Result<Vec<Record>> {
         self.read(0, self.count)
@@ -161,6 +200,20 @@ impl IndexFile {
             .offset(self.records_at + number * RECORD_LEN_BYTES as u64)
             .hint("delete runs.idx: it is a hint, and is made again from the log")
     }
+}
+
+fn encode_place(place: &IndexEntry) -> [u8; PLACE_LEN_BYTES] {
+    let mut bytes = [0; PLACE_LEN_BYTES];
+    bytes[..8].copy_from_slice(&place.seq.get().to_le_bytes());
+    bytes[8..16].copy_from_slice(&place.offset.to_le_bytes());
+    bytes[16..].copy_from_slice(&place.time_floor_ns.to_le_bytes());
+    bytes
+}
+
+fn decode_place(bytes: &[u8]) -> Option<IndexEntry> {
+    let u64_at = |at: usize| bytes.get(at..)?.first_chunk().map(|chunk| u64::from_le_bytes(*chunk));
+    let time_floor_ns = i64::from_le_bytes(*bytes.get(16..)?.first_chunk()?);
+    Some(IndexEntry { seq: Seq::new(u64_at(0)?)?, offset: u64_at(8)?, time_floor_ns })
 }
 
 fn header_crc(header: &[u8; HEADER_LEN_BYTES], body: &[u8]) -> u32 {
@@ -215,6 +268,7 @@ pub(crate) fn write_index_file(
     position: &Position,
     types: &TypeTable,
     records: &[Record],
+    places: &[IndexEntry],
 ) -> Result<()> {
     let body = types.encode();
     let mut header = [0; HEADER_LEN_BYTES];
@@ -235,6 +289,12 @@ pub(crate) fn write_index_file(
     bytes.extend_from_slice(&header);
     bytes.extend_from_slice(&body);
     records.iter().for_each(|record| bytes.extend_from_slice(&record.encode(log_id)));
+    let places_at = bytes.len();
+    let places = if places.len() > MOST_PLACES { &[] } else { places };
+    bytes.extend_from_slice(&u32::try_from(places.len()).unwrap_or_default().to_le_bytes());
+    places.iter().for_each(|place| bytes.extend_from_slice(&encode_place(place)));
+    let crc = record_crc(log_id, &bytes[places_at..]);
+    bytes.extend_from_slice(&crc.to_le_bytes());
     let write = || {
         match storage.remove(paths::RUNS_INDEX_TEMPORARY) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -4,7 +4,7 @@ use crate::storage::{OpenMode, Storage, StorageFile, WrongKind, read_full_at};
 use crate::{Defect, DefectKind, ErrorKind, SegmentHeader, SegmentNumber};
 use std::sync::Arc;
 use taffrail_log_format::layout;
-use taffrail_log_format::{Footer, Frame, Gaps, Kind, Scanner, Step};
+use taffrail_log_format::{Footer, Frame, Gaps, Header, Kind, RawHeader, Scanner, Step};
 
 /// An open segment whose header has been proven.
 #[derive(Clone, Debug)]
@@ -89,6 +89,14 @@ impl Segment {
                 _ => return Ok(None),
             }
         }
+    }
+
+    /// The proven frame header at an offset, if there is one.
+    pub(crate) fn header_at(&self, offset: u64) -> Result<Option<Header>> {
+        let mut bytes = [0; layout::frame::HEADER_LEN_BYTES];
+        read_full_at(&*self.file, offset, &mut bytes)
+            .map_err(|error| Error::io("cannot read a header", error).segment(self.header.number).offset(offset))?;
+        Ok(RawHeader::new(&bytes).and_then(|raw| raw.proven(&self.header.key(), offset)))
     }
 
     /// The footer of a sealed segment, found through its seal, with its offset. `None` where the segment is not sealed or

@@ -234,13 +234,17 @@ impl Writer {
 
     /// Releases the lock in order. In exclusive mode it is kept.
     pub(crate) fn end(&mut self) -> Result<()> {
-        if self.options.exclusive || !self.lock.is_held() {
+        if !self.lock.is_held() {
             return Ok(());
         }
-        if self.head.runs.is_large() || self.head.read_bytes > INDEX_AFTER_BYTES {
+        // What is written anew each time is to stay a small part of what was appended since.
+        let is_long = || self.head.unindexed_bytes() > self.head.runs.file_len_bytes().saturating_mul(4);
+        let is_due = self.head.unindexed_bytes() > 16 * INDEX_AFTER_BYTES && is_long() && self.buffer.is_empty();
+        let exclusive = self.options.exclusive;
+        if is_due || (!exclusive && (self.head.runs.is_large() || self.head.read_bytes > INDEX_AFTER_BYTES)) {
             self.save_runs();
         }
-        self.release()
+        if exclusive { Ok(()) } else { self.release() }
     }
 
     fn release(&mut self) -> Result<()> {
@@ -255,9 +259,7 @@ impl Writer {
 
     /// The run index is a hint: that it could not be written is no error of the append.
     fn save_runs(&mut self) {
-        let (log_id, position) = (self.head.log_id(), self.head.position);
-        let _written_next_time = self.head.runs.save(&*self.storage, log_id, &position, &self.head.types);
-        self.head.read_bytes = 0;
+        let _written_next_time = self.head.save_index(&*self.storage);
     }
 
     fn append_recovered(&mut self) -> Result<()> {
@@ -472,14 +474,16 @@ impl Writer {
             self.sync()?;
         }
         self.publish();
-        if self.head.read_bytes > INDEX_AFTER_BYTES / 4 || self.options.exclusive {
+        let is_due = self.head.read_bytes > INDEX_AFTER_BYTES / 4 || self.head.unindexed_bytes() > INDEX_AFTER_BYTES;
+        if is_due || self.options.exclusive {
             self.save_runs();
         }
         self.release()
     }
 }
 
-/// Frames read at opening, in bytes, after which the run index is written again.
+/// Frames read at opening, in bytes, after which the run index is written again; of frames that this writer has appended
+/// itself, sixteen times as many.
 const INDEX_AFTER_BYTES: u64 = 1 << 20;
 
 /// A sync that failed has failed.

@@ -26,6 +26,7 @@ mod interleaved;
 mod interleaved_storage;
 mod lock_rot;
 mod model;
+mod places;
 mod policies;
 mod proving_ahead;
 mod reading;
