@@ -77,10 +77,10 @@ impl Source {
         let mut opened = self.open(number, query)?;
         if let Source::Store(storage) = self
             && opened.footer.is_none()
-            && let Some((hint, _, types)) = IndexFile::open(&**storage)?
+            && let Some((hint, position, types)) = IndexFile::open(&**storage)?
             && (hint.log_id(), hint.segment()) == (opened.segment.header.log_id, opened.number())
         {
-            opened.take_hint(types, hint.places()?, query)?;
+            opened.take_hint((types, hint.places()?), position.offset, query)?;
         }
         Ok(opened)
     }
@@ -258,7 +258,7 @@ impl Reader {
             let (index, end) = (footer.index.clone(), footer.next_seq);
             lookup.learn(&opened, index, end);
         } else if seq.get() <= self.durable {
-            let index = opened.index(self.durable, is_newest)?;
+            let index = opened.unproven_index(self.durable, is_newest)?;
             let end = opened.expected().min(Seq::after(self.durable));
             lookup.learn(&opened, index, end);
         }

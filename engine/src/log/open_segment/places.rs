@@ -16,9 +16,11 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// Uses what the run index tells of the segment, where no footer does yet.
-    pub(crate) fn take_hint(&mut self, types: TypeTable, places: Vec<IndexEntry>, query: &Query) -> Result<()> {
-        let is_whole = places.first().is_some_and(|first| first.seq == self.segment.header.first_seq);
+    /// Uses what the run index tells of the segment up to an offset, where no footer does yet.
+    pub(crate) fn take_hint(&mut self, hint: (TypeTable, Vec<IndexEntry>), until: u64, query: &Query) -> Result<()> {
+        let (types, places) = hint;
+        let is_whole = places.first().is_some_and(|first| first.seq == self.segment.header.first_seq)
+            && places.last().is_some_and(|last| last.offset < until);
         if !is_whole || !places.is_sorted_by(|one, next| one.seq < next.seq && one.offset < next.offset) {
             return Ok(());
         }
@@ -60,18 +62,28 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// Places in the segment to start reading from, one for about every 64 KiB: from the footer, or by reading it all.
+    /// Places in the segment to start reading from, one for about every 64 KiB: from the footer, or by reading what the run
+    /// index does not cover.
     pub(crate) fn index(&mut self, durable: u64, is_newest: bool) -> Result<Vec<IndexEntry>> {
+        if let Some((_, places)) = &self.hint
+            && !self.are_there(places)?
+        {
+            self.hint = None;
+        }
+        self.unproven_index(durable, is_newest)
+    }
+
+    /// The same, for who proves that a place has its frame when it comes to it.
+    pub(crate) fn unproven_index(&mut self, durable: u64, is_newest: bool) -> Result<Vec<IndexEntry>> {
         if let Some(footer) = &self.footer {
             return Ok(footer.index.clone());
         }
         let nothing = Query::nothing();
         let mut index: Vec<IndexEntry> = Vec::new();
         if let Some((types, mut places)) = self.hint.take()
-            && self.are_there(&places)?
             && let Some(last) = places.pop()
+            && self.go_to(&last)?
         {
-            self.start_at(last.offset, last.seq, last.time_floor_ns)?;
             self.learn(&types);
             index = places;
         }

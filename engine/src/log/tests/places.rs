@@ -1,7 +1,8 @@
 //! What the run index tells of a segment that has no footer yet: places to start reading from.
 
+use crate::log::run_index_file::{IndexFile, write_index_file};
 use crate::storage::{Memory, OpenMode, Storage, Transfer, Watched, write_all_at};
-use crate::{Batch, Expect, Journal, Listing, Options, Query, Reader, Record, Seq, SyncPolicy, TypeEntry};
+use crate::{Batch, Expect, IndexEntry, Journal, Listing, Options, Query, Reader, Record, Seq, SyncPolicy, TypeEntry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -155,5 +156,30 @@ fn a_bad_hint_changes_nothing() {
     for len in (0..bytes.len()).rev().step_by(7) {
         put(&bytes[..len]);
         assert_eq!(lines(&reader, query.clone()), expected, "cut at {len}");
+    }
+}
+
+/// The CRCs keep nobody from writing what they like: places that lead nowhere, backwards, or far behind the end.
+#[test]
+fn a_lying_hint_changes_nothing() {
+    let storage = store();
+    let expected = seen(&storage);
+    let (index, position, types) = IndexFile::open(&*storage).unwrap().unwrap();
+    let (log_id, records, places) = (index.log_id(), index.all().unwrap(), index.places().unwrap());
+    assert!(places.len() > 50, "{}", places.len());
+    type Lie<'a> = (&'a str, &'a dyn Fn(usize, &mut IndexEntry));
+    let lies: [Lie<'_>; 6] = [
+        ("eight bytes further", &|_, place| place.offset += 8),
+        ("another event", &|at, place| place.seq = Seq::after(place.seq.get() + u64::from(at > 3))),
+        ("far behind the end", &|at, place| place.offset += (at as u64) << 50),
+        ("one place for all", &|_, place| place.offset = 4608),
+        ("the last event there is", &|at, place| place.seq = Seq::new(u64::MAX - 100 + at as u64).unwrap()),
+        ("the offsets of the next", &|at, place| place.offset = places[(at + 1).min(places.len() - 1)].offset),
+    ];
+    for (what, lie) in lies {
+        let mut lying = places.clone();
+        lying.iter_mut().enumerate().skip(1).for_each(|(at, place)| lie(at, place));
+        write_index_file(&*storage, log_id, &position, &types, &records, &lying).unwrap();
+        assert_eq!(seen(&storage), expected, "{what}");
     }
 }
