@@ -31,6 +31,8 @@ pub(crate) struct Piece {
 pub(crate) struct Ahead {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// How many threads have not begun yet.
+    due: usize,
     /// The piece that the reader is in.
     entered: u64,
     /// A buffer that it needs no more.
@@ -191,25 +193,30 @@ impl Ahead {
     /// Pieces that are there or under way, the reader's own among them.
     const MOST_PIECES: u64 = 6;
 
-    /// Begins behind the piece in which an offset lies. `None` where the machine has no thread for it.
-    pub(crate) fn start(
+    /// For what comes behind the piece in which an offset lies, by so many threads once they [`begin`](Ahead::begin).
+    pub(crate) fn new(
         file: &Arc<dyn StorageFile>,
         key: SegmentKey,
         offset: u64,
         threads: usize,
         buffers: Vec<Vec<u8>>,
-    ) -> Option<Ahead> {
+    ) -> Ahead {
         let reader_at = offset / Self::PIECE_LEN_BYTES;
         let state = State { next: reader_at + 1, reader_at, end: u64::MAX, free: buffers, ..State::default() };
         let (state, done, wanted) = (Mutex::new(state), Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { file: Arc::clone(file), key, state, done, wanted });
-        let mut ahead = Ahead { shared, threads: Vec::new(), entered: reader_at, used: None };
-        for _ in 0..threads {
-            let shared = Arc::clone(&ahead.shared);
+        Ahead { shared, threads: Vec::new(), due: threads, entered: reader_at, used: None }
+    }
+
+    /// Begins, where it has not. The reader has read its own first piece by then: where the first bytes that a system is asked
+    /// for are not the first ones of the file, it takes long to see that the file is read in order.
+    pub(crate) fn begin(&mut self) {
+        for _ in 0..std::mem::take(&mut self.due) {
+            let shared = Arc::clone(&self.shared);
             let builder = Builder::new().name("taffrail-ahead".to_owned()).stack_size(256 << 10);
-            ahead.threads.push(builder.spawn(move || shared.work()).ok()?);
+            // Where the machine has no thread for it, the reader does what they would have.
+            self.threads.extend(builder.spawn(move || shared.work()).ok());
         }
-        Some(ahead)
     }
 
     /// Bytes from an offset to the end of its piece.
@@ -326,7 +333,8 @@ mod tests {
         let lens: Vec<usize> = (0..900).map(|number| [0, 100, 333, 40, 1_100, 7][number % 6]).collect();
         let (bytes, offsets) = frames(&key, &lens);
         for threads in [1, 3] {
-            let mut ahead = Ahead::start(&file(&bytes), key, layout::FIRST_FRAME, threads, Vec::new()).unwrap();
+            let mut ahead = Ahead::new(&file(&bytes), key, layout::FIRST_FRAME, threads, Vec::new());
+            ahead.begin();
             let pieces = offsets[offsets.len() - 1] / Ahead::PIECE_LEN_BYTES;
             let first_at =
                 |piece: u64| offsets.iter().copied().find(|at| *at >= piece * Ahead::PIECE_LEN_BYTES).unwrap();
@@ -349,7 +357,8 @@ mod tests {
         let third = offsets.iter().position(|at| *at >= 3 * Ahead::PIECE_LEN_BYTES).unwrap();
         bytes[index(offsets[second + 3]) + 60] ^= 1;
         bytes[index(offsets[third]) + 9] ^= 1;
-        let mut ahead = Ahead::start(&file(&bytes), key, layout::FIRST_FRAME, 1, Vec::new()).unwrap();
+        let mut ahead = Ahead::new(&file(&bytes), key, layout::FIRST_FRAME, 1, Vec::new());
+        ahead.begin();
         assert_eq!(ahead.piece_at(offsets[second]).unwrap().until, offsets[second + 3]);
         assert!(ahead.piece_at(offsets[third]).is_none(), "it begins with the frame behind the bad header");
         assert!(ahead.piece_at(offsets[second]).is_none(), "nobody goes back");

@@ -91,7 +91,7 @@ impl Cursor {
         let is_long = || self.file.len_bytes().is_ok_and(|len| len.saturating_sub(begin) >= Ahead::LEAST_LEN_BYTES);
         if threads > 0 && self.limit == u64::MAX && is_long() {
             self.tell_in_order();
-            self.ahead = Ahead::start(&self.file, *self.scanner.key(), begin, threads, buffers);
+            self.ahead = Some(Ahead::new(&self.file, *self.scanner.key(), begin, threads, buffers));
         }
     }
 
@@ -277,6 +277,9 @@ impl Cursor {
             .map_err(|error| Error::io("cannot read the log", error).segment(number).offset(at))?;
         self.filled = from + read;
         self.reached_end = self.filled < len || len as u64 == left;
+        if let Some(ahead) = &mut self.ahead {
+            ahead.begin();
+        }
         Ok(())
     }
 }
