@@ -49,22 +49,7 @@ impl Head {
         let hint = RunIndex::load(storage)?.filter(|(_, position, _)| position.place() <= end);
         let Some((runs, position, types)) = hint else { return Head::rebuild(storage, end, mode) };
         let segment = Segment::open(storage, position.segment, mode)?;
-        let key = segment.header.key();
-        let indexed_until = position.offset;
-        let (footer, places) = (None, Vec::new());
-        let mut head = Head {
-            segment,
-            key,
-            mode,
-            position,
-            types,
-            runs,
-            footer,
-            sealed: false,
-            read_bytes: 0,
-            indexed_until,
-            places,
-        };
+        let mut head = Head::at(segment, mode, position, types, runs);
         head.sealed = head.ends_with_seal()?;
         head.catch_up(storage, end)?;
         Ok(head)
@@ -116,22 +101,16 @@ impl Head {
         let segment = Segment::open(storage, number, mode)?;
         let position = start_of(&segment);
         let footer = Some(FooterBuilder::new(position.next_seq, position.time_max_ns));
-        let (types, runs) = (TypeTable::new(), RunIndex::default());
+        let head = Head::at(segment, mode, position, TypeTable::new(), RunIndex::default());
+        Ok(Head { footer, ..head })
+    }
+
+    /// Stands at a place up to which the runs and types are known.
+    fn at(segment: Segment, mode: OpenMode, position: Position, types: TypeTable, runs: RunIndex) -> Head {
         let key = segment.header.key();
         let (indexed_until, places) = (position.offset, Vec::new());
-        Ok(Head {
-            segment,
-            key,
-            mode,
-            position,
-            types,
-            runs,
-            footer,
-            sealed: false,
-            read_bytes: 0,
-            indexed_until,
-            places,
-        })
+        let (footer, sealed, read_bytes) = (None, false, 0);
+        Head { segment, key, mode, position, types, runs, footer, sealed, read_bytes, indexed_until, places }
     }
 
     /// The log.
