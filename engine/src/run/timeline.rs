@@ -162,6 +162,7 @@ impl Timelines {
         let mut lines: VecDeque<TimelineEvent> = inherited.filter(|line| line.event <= forked.at).cloned().collect();
         if let Some(timeline) = self.runs.get_mut(&run) {
             lines.append(&mut timeline.lines);
+            lines.drain(..lines.len().saturating_sub(TimelineEvent::MOST_KEPT));
             timeline.lines = lines;
         }
     }

@@ -172,3 +172,19 @@ fn a_fork_without_its_prefix_or_of_another_history_is_a_finding() {
     let state = standing(&journal.reader().unwrap(), "parent").state;
     assert_eq!(state.findings[0].problem, Problem::ForkedLate);
 }
+
+/// The first event of a fork came behind all lines of its parent; with one more than are kept, no line made room for another again.
+#[test]
+fn a_fork_of_a_long_run_keeps_no_more_lines_than_any_other() {
+    let most = crate::run::TimelineEvent::MOST_KEPT;
+    let (_storage, journal) = open();
+    let note = |number: usize| Change::Noted { label: "said".into(), message: number.to_string() };
+    append(&journal, "parent", std::iter::once(created()).chain((0..most + 5).map(note)));
+    fork(&journal, "parent", "child", most as u64 + 6);
+    append(&journal, "child", (0..20).map(note));
+    let reader = journal.reader().unwrap();
+    let run = reader.find_run("child").unwrap().run;
+    let shown = crate::run::Shown { most_events: usize::MAX, with_given_up: true };
+    let (state, report) = show(&reader, run, shown).unwrap();
+    assert_eq!((report.timeline.len(), report.timeline.last().unwrap().event), (most, state.events));
+}
