@@ -1,22 +1,25 @@
 //! Where single events lie: what [`Reader::get`](crate::Reader::get) remembers from one call to the next.
 
+mod block;
+
 use crate::error::{Error, Result};
 use crate::log::open_segment::OpenSegment;
 use crate::log::record::Record;
 use crate::log::segment::Segment;
 use crate::storage::read_full_at;
 use crate::{IndexEntry, Kind, Seq, TypeEntry};
+use block::{Block, Place, block_of};
 use std::borrow::Cow;
 use std::sync::Arc;
-use taffrail_log_format::{Frame, RawHeader, Scanner, SegmentKey, Step};
+use taffrail_log_format::{Frame, Scanner, SegmentKey, Step};
 
 /// Segments that have been opened, and the places of the events of those blocks of them that have been asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Lookup {
     /// Ascending by their first seq.
     segments: Vec<Known>,
-    /// How many places are kept.
-    places: usize,
+    /// Memory that the places of events take.
+    places_bytes: usize,
     buffer: Vec<u8>,
 }
 
@@ -29,22 +32,12 @@ struct Known {
     /// Where the last block ends.
     end_offset: u64,
     types: Vec<Arc<TypeEntry>>,
-    index: Vec<IndexEntry>,
-    /// The events of each block, where they have been asked for.
-    blocks: Vec<Option<Box<[Place]>>>,
-}
-
-/// Where an event is, from its block's beginning on.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    seq_delta: u32,
-    offset_delta: u32,
-    time_max_ns: i64,
+    blocks: Vec<Block>,
 }
 
 impl Lookup {
-    /// Places that are kept before all of them are forgotten: 16 MiB.
-    const MOST_PLACES: usize = 1 << 20;
+    /// What places take before all of them are forgotten.
+    const MOST_PLACES_BYTES: usize = 16 << 20;
 
     /// Forgets everything: segments may have been replaced.
     pub(crate) fn forget(&mut self) {
@@ -68,15 +61,14 @@ impl Lookup {
         let position = self.segments.partition_point(|known| known.segment.header.first_seq < first);
         if self.segments.get(position).is_some_and(|known| known.segment.header.first_seq == first) {
             let old = self.segments.remove(position);
-            self.places -= old.blocks.iter().flatten().map(|places| places.len()).sum::<usize>();
+            self.places_bytes -= old.blocks.iter().map(Block::memory_bytes).sum::<usize>();
         }
         let known = Known {
             key: segment.header.key(),
             end,
             end_offset: opened.frames_end(),
             types: opened.types().to_vec(),
-            blocks: index.iter().map(|_| None).collect(),
-            index,
+            blocks: index.into_iter().map(Block::new).collect(),
             segment,
         };
         self.segments.insert(position, known);
@@ -89,39 +81,41 @@ impl Lookup {
     pub(crate) fn find<T>(&mut self, seq: Seq, take: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>> {
         let Some(position) = self.known(seq) else { return Ok(None) };
         let known = &self.segments[position];
-        let Some(block) = known.index.partition_point(|entry| entry.seq <= seq).checked_sub(1) else { return Ok(None) };
-        let of_block = if known.blocks[block].is_none() { Some(self.read_block(position, block)?) } else { None };
+        let Some(number) = block_of(&known.blocks, seq, known.end) else { return Ok(None) };
+        let of_block = if known.blocks[number].is_known() { None } else { Some(self.read_block(position, number)?) };
         let known = &self.segments[position];
-        let Some((offset, len, time_max_ns)) = known.place(block, seq) else { return Ok(None) };
+        let block = &known.blocks[number];
+        let Some(place) = block.place(seq) else { return Ok(None) };
+        let len = usize::try_from(place.end.unwrap_or_else(|| known.block_end(number)) - place.offset).unwrap_or(0);
         let bytes = match of_block {
             Some(read) => {
-                let start = usize::try_from(offset - known.index[block].offset).unwrap_or(read);
+                let start = usize::try_from(place.offset - block.start.offset).unwrap_or(read);
                 &self.buffer[start..read.min(start + len)]
             }
             None => {
-                let read = known.read(offset, room(&mut self.buffer, len))?;
+                let read = known.read(place.offset, room(&mut self.buffer, len))?;
                 &self.buffer[..read]
             }
         };
-        match Scanner::new(known.key, offset, Some(seq)).step(bytes, true) {
-            Step::Frame(frame) => Ok(Some(take(&known.record(&frame, time_max_ns)))),
+        match Scanner::new(known.key, place.offset, Some(seq)).step(bytes, true) {
+            Step::Frame(frame) => Ok(Some(take(&known.record(&frame, &place)))),
             _ => Ok(None),
         }
     }
 
     /// Reads a block into the buffer, and learns the places of its events. Gives how many bytes there are.
-    fn read_block(&mut self, position: usize, block: usize) -> Result<usize> {
-        if self.places > Lookup::MOST_PLACES {
-            self.segments.iter_mut().for_each(|known| known.blocks.fill(None));
-            self.places = 0;
+    fn read_block(&mut self, position: usize, number: usize) -> Result<usize> {
+        if self.places_bytes > Lookup::MOST_PLACES_BYTES {
+            self.segments.iter_mut().flat_map(|known| &mut known.blocks).for_each(Block::forget);
+            self.places_bytes = 0;
         }
         let known = &mut self.segments[position];
-        let (start, end) = (known.index[block].offset, known.block_end(block));
+        let (start, end) = (known.blocks[number].start.offset, known.block_end(number));
         let len = usize::try_from(end - start).unwrap_or(0);
         let read = known.read(start, room(&mut self.buffer, len))?;
-        let places = places_of(&known.key, known.index[block], &self.buffer[..read]);
-        self.places += places.len();
-        known.blocks[block] = Some(places.into());
+        let block = &mut known.blocks[number];
+        block.learn(&known.key, &self.buffer[..read]);
+        self.places_bytes += block.memory_bytes();
         Ok(read)
     }
 }
@@ -135,23 +129,8 @@ fn room(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
 }
 
 impl Known {
-    fn block_end(&self, block: usize) -> u64 {
-        self.index.get(block + 1).map_or(self.end_offset, |next| next.offset)
-    }
-
-    /// Where an event's frame begins, how many bytes it takes at most, and the running maximum of the clock.
-    fn place(&self, block: usize, seq: Seq) -> Option<(u64, usize, i64)> {
-        let (start, places) = (self.index[block], self.blocks[block].as_ref()?);
-        let delta = u32::try_from(seq.get() - start.seq.get()).ok()?;
-        // Where none is absent, its number tells where it stands.
-        let guess =
-            usize::try_from(delta).ok().filter(|guess| places.get(*guess).is_some_and(|at| at.seq_delta == delta));
-        let found = guess.or_else(|| places.binary_search_by_key(&delta, |place| place.seq_delta).ok())?;
-        let place = places[found];
-        let offset = start.offset + u64::from(place.offset_delta);
-        let next = places.get(found + 1).map(|next| start.offset + u64::from(next.offset_delta));
-        let len = next.unwrap_or_else(|| self.block_end(block)).checked_sub(offset)?;
-        Some((offset, usize::try_from(len).ok()?, place.time_max_ns))
+    fn block_end(&self, number: usize) -> u64 {
+        self.blocks.get(number + 1).map_or(self.end_offset, |next| next.start.offset)
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
@@ -160,7 +139,7 @@ impl Known {
             .map_err(|error| Error::io("cannot read the log", error).segment(number).offset(offset))
     }
 
-    fn record<'a>(&'a self, frame: &Frame<'a>, time_max_ns: i64) -> Record<'a> {
+    fn record<'a>(&'a self, frame: &Frame<'a>, place: &Place) -> Record<'a> {
         let header = &frame.header;
         let row = header.kind.get().checked_sub(Kind::FIRST_USER.get());
         Record {
@@ -168,7 +147,7 @@ impl Known {
             run: header.run,
             revision: header.revision,
             time_ns: header.time_ns,
-            time_max_ns,
+            time_max_ns: place.time_max_ns.unwrap_or(header.time_ns),
             kind: header.kind,
             entry: row.and_then(|row| self.types.get(usize::from(row))).map(Cow::Borrowed),
             hint: header.flags.hint,
@@ -181,22 +160,4 @@ impl Known {
             header_crc: frame.header_crc(),
         }
     }
-}
-
-/// The events of a block, by its frames' headers: payloads are proven when they are asked for. Ends at the first header
-/// that is not proven.
-fn places_of(key: &SegmentKey, start: IndexEntry, bytes: &[u8]) -> Vec<Place> {
-    let mut places = Vec::new();
-    let (mut at, mut time_max_ns) = (0, start.time_floor_ns);
-    while let Some(raw) = bytes.get(at..).and_then(RawHeader::new) {
-        let Some(header) = raw.proven(key, start.offset + at as u64) else { break };
-        if header.kind.takes_seq() {
-            time_max_ns = time_max_ns.max(header.time_ns);
-            let seq_delta = header.seq.get().checked_sub(start.seq.get()).and_then(|delta| u32::try_from(delta).ok());
-            let (Some(seq_delta), Ok(offset_delta)) = (seq_delta, u32::try_from(at)) else { break };
-            places.push(Place { seq_delta, offset_delta, time_max_ns });
-        }
-        at = usize::try_from(header.frame_len()).map_or(bytes.len(), |len| at + len);
-    }
-    places
 }

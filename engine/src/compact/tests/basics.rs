@@ -11,7 +11,9 @@ use crate::log::paths;
 use crate::repair::{RepairMode, RepairPlan};
 use crate::run::{Change, Content, Runs, overview};
 use crate::storage::{Memory, Storage};
-use crate::{Depth, ErrorKind, Expect, GapReason, SegmentNumber, SegmentVerdict, Severity, VerifyOptions, verify};
+use crate::{
+    Depth, ErrorKind, Expect, GapReason, Record, SegmentNumber, SegmentVerdict, Seq, Severity, VerifyOptions, verify,
+};
 use std::sync::Arc;
 
 /// Three runs that have ended and one that goes on, in many segments.
@@ -64,6 +66,15 @@ fn runs_that_have_ended_go_and_everything_else_stays_as_it_is() {
     let expected: Vec<_> = before.iter().filter(stays).cloned().collect();
     assert_eq!(after, expected);
     assert_eq!(before.len() - expected.len(), usize::try_from(plan.events).unwrap());
+
+    // Single events are found between those that are missing, whether places are known already or not.
+    let single = reader(&storage);
+    for line in before.iter().rev().chain(&before) {
+        let found = single.get(Seq::new(line.0).unwrap()).unwrap();
+        let same = |record: Record<'_>| (record.seq.get(), record.revision, record.payload.to_vec());
+        let stayed = after.iter().find(|stayed| stayed.0 == line.0);
+        assert_eq!(found.map(same), stayed.map(|line| (line.0, line.2, line.4.clone())));
+    }
 
     // Absences are recorded with reason, digest and place.
     let gaps = reader(&storage).gaps().unwrap();

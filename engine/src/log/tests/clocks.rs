@@ -3,7 +3,7 @@
 use super::crash_workload::Random;
 use crate::lab_result::tell;
 use crate::storage::{Memory, Storage};
-use crate::{Batch, Expect, Journal, Query, Reader, TypeEntry};
+use crate::{Batch, Expect, Journal, Query, Reader, Seq, TypeEntry};
 use std::sync::Arc;
 
 const YEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
@@ -55,6 +55,11 @@ fn check(storage: &Memory, readings: &[i64]) -> u64 {
     for (raw, recorded) in &times {
         most = most.max(*raw);
         assert_eq!(*recorded, most);
+    }
+    // An event that is asked for by itself tells the same time, whether its place is known already or not.
+    for (seq, recorded) in seqs.iter().zip(&times).rev().chain(seqs.iter().zip(&times)) {
+        let record = reader.get(Seq::new(*seq).unwrap()).unwrap().unwrap();
+        assert_eq!((record.time_ns, record.time_max_ns), *recorded);
     }
     // A question about a time is answered by a range of seqs, whatever index it is looked up in.
     for place in (0..times.len()).step_by(7) {
