@@ -38,8 +38,10 @@ pub(crate) struct Writer {
     headers: Vec<Header>,
     /// Where the buffer goes.
     written: u64,
-    /// Length of the newest segment's file: zeros are written up to here.
+    /// Length of the newest segment's file: zeros are written up to here, or space is set aside.
     allocated: u64,
+    /// Whether this writer has set space aside.
+    has_set_aside: bool,
     /// Bytes of the newest segment up to here are on their way to the medium, or there.
     under_way: u64,
     /// The highest durable seq.
@@ -63,6 +65,9 @@ pub(crate) struct Writer {
 impl Writer {
     /// Appends gather up to this many bytes before they are written, where the policy and the mode allow it.
     const BUFFER_LEN_BYTES: usize = 256 << 10;
+    /// Where they gather, they are written up to a multiple of this: the page cache takes such pieces as a whole, and begins
+    /// none in the middle of another.
+    const PIECE_LEN_BYTES: u64 = 128 << 10;
     /// Written bytes after which the medium begins with them, where no sync follows each write.
     const HURRY_LEN_BYTES: u64 = 2 << 20;
 
@@ -85,6 +90,7 @@ impl Writer {
             written: head.position.offset,
             under_way: head.position.offset,
             allocated: 0,
+            has_set_aside: false,
             head,
             buffer: Vec::new(),
             headers: Vec::new(),
@@ -197,8 +203,9 @@ impl Writer {
                 Err(error) if error.kind() == ErrorKind::Damaged => return Ok(false),
                 other => other?,
             }
-            self.moved_by_others()?;
         }
+        // Also where no event has come: they may have given space back.
+        self.moved_by_others()?;
         if !self.head.is_end(&*self.storage)? {
             return Ok(false);
         }
@@ -372,7 +379,9 @@ impl Writer {
             self.sync()?;
             self.publish();
         } else if self.buffer.len() >= Self::BUFFER_LEN_BYTES {
-            self.flush()?;
+            // What is left of a piece waits for the rest of it.
+            let rest = self.head.position.offset % Self::PIECE_LEN_BYTES;
+            self.write_buffered(self.buffer.len() - usize::try_from(rest).unwrap_or(0))?;
         }
         Ok(())
     }
@@ -391,14 +400,17 @@ impl Writer {
 
     /// Writes the buffer. Any failure poisons: nobody knows how much of it reached the file.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let result = write_all_at(&*self.head.segment.file, self.written, &self.buffer);
+        if self.buffer.is_empty() { Ok(()) } else { self.write_buffered(self.buffer.len()) }
+    }
+
+    /// Writes the first bytes of the buffer.
+    fn write_buffered(&mut self, len: usize) -> Result<()> {
+        let result = write_all_at(&*self.head.segment.file, self.written, &self.buffer[..len]);
         self.or_poison(result, "cannot write to the log")?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        debug_assert_eq!(self.written, self.head.position.offset, "the file ends where the head does");
+        self.written += len as u64;
+        self.buffer.drain(..len);
+        let end = self.written + self.buffer.len() as u64;
+        debug_assert_eq!(end, self.head.position.offset, "file and buffer end where the head does");
         self.hurry();
         Ok(())
     }
@@ -473,6 +485,7 @@ impl Writer {
         if self.durable < self.head_seq() {
             self.sync()?;
         }
+        self.give_back();
         self.publish();
         let is_due = self.head.read_bytes > INDEX_AFTER_BYTES / 4 || self.head.unindexed_bytes() > INDEX_AFTER_BYTES;
         if is_due || self.options.exclusive {

@@ -13,6 +13,8 @@ use taffrail_log_format::sabotage::{self, Sabotage};
 impl Writer {
     /// Zeros are written ahead in steps of at most this.
     const MOST_ZEROS_AHEAD_BYTES: u64 = 4 << 20;
+    /// Space is set aside in steps of at most this: to ask for it waits for what the medium is at.
+    const MOST_SPACE_AHEAD_BYTES: u64 = 16 << 20;
 
     /// Makes sure that so many bytes can follow: a segment with room for them, and zeros written in it.
     pub(super) fn make_room(&mut self, len: u64) -> Result<()> {
@@ -26,12 +28,14 @@ impl Writer {
         self.reserve(self.head.position.offset + len)
     }
 
-    /// Writes zeros ahead. A full disk is told here, before a byte of the batch has been written.
+    /// Writes zeros ahead, or sets space aside. A full disk is told here, before a byte of the batch has been written.
     fn reserve(&mut self, end: u64) -> Result<()> {
         if end <= self.allocated {
             return Ok(());
         }
-        let ahead = self.allocated.clamp(create::FIRST_SEGMENT_LEN_BYTES, Self::MOST_ZEROS_AHEAD_BYTES);
+        let most_ahead =
+            if self.has_zeros_ahead() { Self::MOST_ZEROS_AHEAD_BYTES } else { Self::MOST_SPACE_AHEAD_BYTES };
+        let ahead = self.allocated.clamp(create::FIRST_SEGMENT_LEN_BYTES, most_ahead);
         let most = self.options.segment_len_bytes.max(end);
         let generous = (self.allocated + ahead).max(end).min(most);
         if self.extend(generous).is_ok() {
@@ -45,17 +49,29 @@ impl Writer {
 
     fn extend(&mut self, end: u64) -> Result<()> {
         let file = &*self.head.segment.file;
-        // Zeros that are written make the sync of every append cheap. Where no sync follows each append, each of them would be
-        // written twice for nothing.
-        let extended = match self.options.sync {
-            SyncPolicy::Always => write_zeros(file, self.allocated, end),
-            SyncPolicy::Interval(_) | SyncPolicy::Never => file.allocate(self.allocated, end),
-        };
+        let zeros = self.has_zeros_ahead();
+        let extended = if zeros { write_zeros(file, self.allocated, end) } else { file.allocate(self.allocated, end) };
+        self.has_set_aside |= !zeros;
         extended.map_err(|error| {
             Error::io("cannot extend the newest segment", error).segment(self.head.position.segment)
         })?;
         self.allocated = end;
         Ok(())
+    }
+
+    /// Zeros that are written make the sync of every append cheap. Where no sync follows each append, each of them would be
+    /// written twice for nothing.
+    fn has_zeros_ahead(&self) -> bool {
+        self.options.sync == SyncPolicy::Always
+    }
+
+    /// Gives back what this writer set aside and did not use.
+    pub(super) fn give_back(&mut self) {
+        let end = self.head.position.offset;
+        if self.has_set_aside && self.allocated > end {
+            // Where it fails, the log is longer than what is in it, as it has been until now.
+            let _stays_set_aside = self.head.segment.file.set_len(end);
+        }
     }
 
     /// Seals the newest segment, where it is not sealed already, and begins the next one.
