@@ -19,8 +19,12 @@ const SIZES: [(u64, u64); 3] = [(128, 1_000_000), (1024, 300_000), (16 << 10, 20
 const MOST_SECONDS: u64 = 2;
 /// The same for the log that W5 opens.
 const MOST_SECONDS_OF_LARGE_LOG: &str = "15";
-/// Processes that open a warm log in each round of W5, at most, and as many as a second has room for.
-const WARM_OPENINGS: usize = 15;
+/// Processes of one engine in one round whose middle one is told, where the time of one is as short as what else a machine
+/// does now and then: of W5's warm openings and of W6. As many as fit into so many seconds.
+const MOST_REPEATS: (usize, Duration) = (15, Duration::from_secs(1));
+/// Turns in a round of W2 and W3, each of which lets every engine append once: what a disk takes for a sync changes from second
+/// to second by more than engines differ that wait for nothing else.
+const TURNS: usize = 3;
 /// Events of 1 KiB that W5 opens a log of.
 const LARGE_LOG_EVENTS: u64 = 1 << 20;
 
@@ -135,15 +139,15 @@ impl Suite<'_> {
     fn one_round(&mut self) -> Result<()> {
         self.limits()?;
         if self.arguments.wants("2") {
-            // A second each: for the first few hundred syncs after a pause, disks here were a third faster than later.
+            // Most of a second each: for the first few hundred syncs after a pause, disks here were a third faster than later.
             for size in [128, 1024, 16 << 10] {
-                self.durable("W2", size, "durable", &["--n", &self.scaled(20_000), "--limit", "1"], &json!({}))?;
+                self.durable("W2", size, "durable", &["--n", &self.scaled(6000), "--limit", "1"], &json!({}))?;
             }
         }
         if self.arguments.wants("3") {
             for threads in [8_u64, 64] {
                 let (count, text) = (self.scaled(threads * 1000), threads.to_string());
-                let options = ["--threads", &text, "--n", &count, "--limit", "2"];
+                let options = ["--threads", &text, "--n", &count, "--limit", "1"];
                 self.durable("W3", 1024, "shared", &options, &json!({"threads": threads}))?;
             }
         }
@@ -154,6 +158,9 @@ impl Suite<'_> {
                 }
             }
         }
+        // None always follows the same one, or comes when the disk has no haste left.
+        let most = self.peers.len().max(1);
+        self.peers.rotate_left(5 % most);
         Ok(())
     }
 
@@ -204,14 +211,20 @@ impl Suite<'_> {
         spawn(&[&common[..], options].concat(), 150)
     }
 
+    /// Lets every engine append in each of some turns; what is told is its middle turn.
     fn durable(&mut self, workload: &str, size: u64, operation: &str, options: &[&str], extra: &Value) -> Result<()> {
         let directory = self.base.join("durable");
-        for peer in self.peers.clone() {
-            let _nothing_there = std::fs::remove_dir_all(&directory);
-            let figures = self.child(peer, operation, &directory, size, options);
-            self.put(peer, workload, size, extra, &figures)?;
+        let mut turns: Vec<Vec<Value>> = vec![Vec::new(); self.peers.len()];
+        for _ in 0..TURNS {
+            for (peer, figures) in self.peers.iter().zip(&mut turns) {
+                let _nothing_there = std::fs::remove_dir_all(&directory);
+                figures.push(self.child(*peer, operation, &directory, size, options));
+            }
         }
         let _nothing_there = std::fs::remove_dir_all(&directory);
+        for (peer, figures) in self.peers.clone().into_iter().zip(turns) {
+            self.put(peer, workload, size, extra, &middle(figures, "events_per_s"))?;
+        }
         Ok(())
     }
 
@@ -228,25 +241,44 @@ impl Suite<'_> {
             return Ok(());
         }
         if self.arguments.wants("4") {
-            for (temperature, is_cold) in [("cold", true), ("warm", false)] {
-                let place = self.readable(peer, &directory)?;
-                if is_cold && !drop_caches_of_logs() {
-                    continue;
-                }
-                let mut figures = self.child(peer, "replay", &place, size, &[]);
-                if figures["events"].as_u64().is_some_and(|events| events != written) {
-                    figures = json!({"died": format!("read {} of {written} events", figures["events"])});
-                }
-                self.put(peer, "W4", size, &json!({"temp": temperature}), &figures)?;
-            }
+            self.replays(peer, &directory, size, written)?;
         }
         if self.arguments.wants("6") && size == 1024 {
-            let place = self.readable(peer, &directory)?;
-            let figures = self.child(peer, "get", &place, size, &["--n", &written.to_string(), "--limit", "4"]);
+            let options = ["--n", &written.to_string(), "--limit", "4"];
+            let read_all = || Ok(self.child(peer, "get", &self.readable(peer, &directory)?, size, &options));
+            let figures = self.repeated("lookups_per_s", read_all)?;
             self.put(peer, "W6", size, &json!({}), &figures)?;
         }
         let _nothing_there = (std::fs::remove_dir_all(&directory), std::fs::remove_dir_all(self.base.join("copy")));
         Ok(())
+    }
+
+    /// W4: with nothing of the log in memory, and with all of it. What the disk gives is measured before and behind ours, on the
+    /// same files: from one minute to the next it differs by more than engines do.
+    fn replays(&mut self, peer: &dyn Peer, directory: &Path, size: u64, written: u64) -> Result<()> {
+        let place = self.readable(peer, directory)?;
+        if drop_caches_of_logs() {
+            let is_beside_the_limit = size == 1024 && peers::is_ours(peer.name());
+            if is_beside_the_limit {
+                self.results.put_limit("W4", self.round, &limits::read_cold(&place)?)?;
+                drop_caches_of_logs();
+            }
+            self.replay(peer, &place, size, ("cold", written))?;
+            if is_beside_the_limit && drop_caches_of_logs() {
+                self.results.put_limit("W4", self.round, &limits::read_cold(&place)?)?;
+            }
+        }
+        let place = self.readable(peer, directory)?;
+        self.replay(peer, &place, size, ("warm", written))
+    }
+
+    fn replay(&mut self, peer: &dyn Peer, place: &Path, size: u64, expected: (&str, u64)) -> Result<()> {
+        let (temperature, written) = expected;
+        let mut figures = self.child(peer, "replay", place, size, &[]);
+        if figures["events"].as_u64().is_some_and(|events| events != written) {
+            figures = json!({"died": format!("read {} of {written} events", figures["events"])});
+        }
+        self.put(peer, "W4", size, &json!({"temp": temperature}), &figures)
     }
 
     /// Where a peer may read a log: on a copy, if reading consumes it.
@@ -281,7 +313,8 @@ impl Suite<'_> {
                     let figures = self.child(*peer, "open", &place, 1024, &[]);
                     self.put(*peer, "W5", 1024, &extra("cold"), &figures)?;
                 }
-                let figures = self.open_warm(*peer, directory)?;
+                let open_one = || Ok(self.child(*peer, "open", &self.readable(*peer, directory)?, 1024, &[]));
+                let figures = self.repeated("open_s", open_one)?;
                 self.put(*peer, "W5", 1024, &extra("warm"), &figures)?;
             }
         }
@@ -289,19 +322,22 @@ impl Suite<'_> {
         Ok(())
     }
 
-    /// Opens a log in one process after the other, and gives the figures of the middle one: a tenth of a millisecond is as long as the
-    /// machine takes to do something else now and then.
-    fn open_warm(&self, peer: &dyn Peer, directory: &Path) -> Result<Value> {
+    /// Measures in one process after the other, and gives the figures of the middle one.
+    fn repeated(&self, by: &str, mut measure: impl FnMut() -> Result<Value>) -> Result<Value> {
         let start = Instant::now();
         let mut all = Vec::new();
-        while all.len() < WARM_OPENINGS && (all.is_empty() || start.elapsed() < Duration::from_secs(1)) {
-            let place = self.readable(peer, directory)?;
-            all.push(self.child(peer, "open", &place, 1024, &[]));
+        while all.len() < MOST_REPEATS.0 && (all.is_empty() || start.elapsed() < MOST_REPEATS.1) {
+            all.push(measure()?);
         }
-        let seconds = |figures: &Value| figures["open_s"].as_f64().unwrap_or(f64::MAX);
-        all.sort_by(|one, other| seconds(one).total_cmp(&seconds(other)));
-        Ok(all.swap_remove(all.len() / 2))
+        Ok(middle(all, by))
     }
+}
+
+/// The figures in the middle by one of them; such as lack it come first.
+fn middle(mut all: Vec<Value>, by: &str) -> Value {
+    let number = |figures: &Value| figures[by].as_f64().unwrap_or(f64::MIN);
+    all.sort_by(|one, other| number(one).total_cmp(&number(other)));
+    all.swap_remove(all.len() / 2)
 }
 
 /// Lets what the run before has left to write be written.
