@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Bytes of a directory: as the files' lengths tell, and as the file system has set aside.
@@ -136,9 +137,12 @@ impl Task<'_> {
         let threads = self.arguments.number("threads", 8)?;
         let (log, native) = self.peer.open_shared(&self.directory)?;
         let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-        let start = Instant::now();
+        // Payloads are made before the time begins to count.
+        let (all_are_ready, start) = (Barrier::new(threads as usize + 1), OnceLock::new());
         let work = || -> Result<()> {
             let mut pool = Pool::new(self.size);
+            all_are_ready.wait();
+            let start = *start.get_or_init(Instant::now);
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= self.count {
@@ -156,11 +160,14 @@ impl Task<'_> {
         };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            all_are_ready.wait();
+            start.get_or_init(Instant::now);
             workers.into_iter().try_for_each(|worker| match worker.join() {
                 Ok(result) => result,
                 Err(_) => bail!("a thread panicked"),
             })
         })?;
+        let start = *start.get_or_init(Instant::now);
         let done = next.load(Ordering::Relaxed).min(self.count);
         let seconds = start.elapsed().as_secs_f64();
         Ok(json!({"events": done, "threads": threads, "native": native, "events_per_s": done as f64 / seconds}))
