@@ -22,8 +22,9 @@ enum Call {
     Asleep,
     /// Nobody leads: look at the queue.
     Wake,
-    /// The answer.
-    Done(Box<Answer>),
+    /// The answer, and the batch: who has filled it also frees it, since to free what another thread has allocated has the two wait
+    /// for each other.
+    Done(Result<Appended>, Batch),
     /// The answer has been taken.
     Taken,
 }
@@ -39,8 +40,8 @@ impl Slot {
         self.call.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, answer: Answer) {
-        let before = std::mem::replace(&mut *self.call(), Call::Done(Box::new(answer)));
+    fn answer(&self, result: Result<Appended>, batch: Batch) {
+        let before = std::mem::replace(&mut *self.call(), Call::Done(result, batch));
         // Waking is a system call, also where nobody sleeps.
         if matches!(before, Call::Asleep) {
             self.called.notify_one();
@@ -60,10 +61,10 @@ impl Pending {
         &self.batch
     }
 
-    /// Gives the waiter its answer; a failure takes the batch along.
+    /// Gives the waiter its answer.
     pub(crate) fn answer(mut self, result: Result<Appended>) {
         let batch = std::mem::take(&mut self.batch);
-        self.slot.answer(result.map_err(|error| AppendError { error, batch }));
+        self.slot.answer(result, batch);
     }
 }
 
@@ -73,7 +74,7 @@ impl Drop for Pending {
         let is_open = matches!(*self.slot.call(), Call::Idle | Call::Asleep | Call::Wake);
         if is_open {
             let batch = std::mem::take(&mut self.batch);
-            self.slot.answer(Err(AppendError { batch, ..lost() }));
+            self.slot.answer(Err(lost()), batch);
         }
     }
 }
@@ -144,16 +145,19 @@ impl Group {
     /// Gives the lead up; the first who waits may take it. Those before it, whose tickets nobody waits for yet, are told to
     /// look at the queue before they fall asleep.
     fn leave_lead(&self) {
+        let mut asleep = None;
         let mut queue = self.queue();
         queue.led = false;
         for next in &queue.pending {
-            let mut call = next.slot.call();
-            let asleep = matches!(*call, Call::Asleep);
-            *call = Call::Wake;
-            if asleep {
-                next.slot.called.notify_one();
-                return;
+            if matches!(std::mem::replace(&mut *next.slot.call(), Call::Wake), Call::Asleep) {
+                asleep = Some(Arc::clone(&next.slot));
+                break;
             }
+        }
+        // Who is woken goes for the queue at once.
+        drop(queue);
+        if let Some(slot) = asleep {
+            slot.called.notify_one();
         }
     }
 }
@@ -195,8 +199,11 @@ impl<'a> Ticket<'a> {
         loop {
             let mut call = slot.call();
             match std::mem::replace(&mut *call, Call::Taken) {
-                Call::Done(answer) => return *answer,
-                Call::Taken => return Err(lost()),
+                Call::Done(result, batch) => {
+                    drop(call);
+                    return result.map_err(|error| AppendError { error, batch });
+                }
+                Call::Taken => return Err(AppendError { error: lost(), batch: Batch::new() }),
                 Call::Idle | Call::Asleep | Call::Wake => *call = Call::Idle,
             }
             drop(call);
@@ -215,9 +222,8 @@ impl<'a> Ticket<'a> {
     }
 }
 
-fn lost() -> AppendError {
-    let error = Error::new(ErrorKind::Poisoned, "T0310", "the batch's answer was lost in a panic of another thread");
-    AppendError { error, batch: Batch::new() }
+fn lost() -> Error {
+    Error::new(ErrorKind::Poisoned, "T0310", "the batch's answer was lost in a panic of another thread")
 }
 
 #[cfg(all(test, not(shuttle)))]
@@ -233,8 +239,6 @@ mod tests {
         drop(group.take_lead());
         group.leave_lead();
         let call = slot.call();
-        assert!(
-            matches!(&*call, Call::Done(answer) if (**answer).as_ref().is_err_and(|failed| failed.error.code() == "T0310"))
-        );
+        assert!(matches!(&*call, Call::Done(result, _) if result.as_ref().is_err_and(|error| error.code() == "T0310")));
     }
 }

@@ -135,11 +135,12 @@ impl Journal {
         let durable = writer.durable();
         self.durable.fetch_max(durable, Ordering::AcqRel);
         drop(writer);
-        // The next group is on its way to the disk while this one is told.
-        drop(lead);
+        // Before the lead is free: those who are told append again, and the next group has them as well. The other way round, with many
+        // threads, groups were a quarter as large, and what syncs cost the processor was lost to the threads.
         for (pending, result) in pending.into_iter().zip(results) {
             pending.answer(result.map(|appended| Appended { durable, ..appended }));
         }
+        drop(lead);
     }
 
     fn commit(&self, writer: &mut Writer, pending: &[Pending]) -> Vec<Result<Appended>> {
