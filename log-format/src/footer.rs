@@ -211,7 +211,7 @@ impl FooterBuilder {
         if !header.kind.takes_seq() {
             return;
         }
-        if self.index.last().is_none_or(|last| offset - last.offset >= Self::INDEX_STRIDE_BYTES) {
+        if Self::is_place_due(&self.index, offset) {
             self.index.push(IndexEntry { seq: header.seq, offset, time_floor_ns: self.time_max_ns });
         }
         self.events += 1;
@@ -229,6 +229,12 @@ impl FooterBuilder {
             entry.name = RunOpened::decode(payload).ok().map(|opened| opened.name);
             self.runs_len_bytes += entry.name.as_ref().map_or(0, String::len);
         }
+    }
+
+    /// Whether an index takes the place of the event that begins at this offset, in bytes.
+    #[must_use]
+    pub fn is_place_due(index: &[IndexEntry], offset: u64) -> bool {
+        index.last().is_none_or(|last| offset - last.offset >= Self::INDEX_STRIDE_BYTES)
     }
 
     /// Whether the footer is about to outgrow a frame: the segment has to be sealed soon, whatever its length.

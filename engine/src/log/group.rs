@@ -108,6 +108,12 @@ impl Group {
         PendingSlot(slot)
     }
 
+    /// Whether so many wait behind a group of so many batches that they need not wait for more: two thirds of them, and not few.
+    pub(crate) fn is_worth_a_sync(&self, len: usize) -> bool {
+        let waiting = self.queue().pending.len();
+        waiting >= 16 && waiting * 3 >= len * 2
+    }
+
     /// Whether nobody waits behind the group that is being appended.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue().pending.is_empty()

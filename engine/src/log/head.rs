@@ -242,8 +242,7 @@ impl Head {
 
     /// Remembers a place to start reading from, about every 64 KiB.
     fn note_place(&mut self, header: &Header, offset: u64) {
-        let is_due = self.places.last().is_none_or(|last| offset - last.offset >= FooterBuilder::INDEX_STRIDE_BYTES);
-        if is_due && header.kind.takes_seq() {
+        if header.kind.takes_seq() && FooterBuilder::is_place_due(&self.places, offset) {
             self.places.push(IndexEntry { seq: header.seq, offset, time_floor_ns: self.position.time_max_ns });
         }
     }

@@ -488,7 +488,7 @@ impl Writer {
         self.give_back();
         self.publish();
         let is_due = self.head.read_bytes > INDEX_AFTER_BYTES / 4 || self.head.unindexed_bytes() > INDEX_AFTER_BYTES;
-        if is_due || self.options.exclusive {
+        if is_due || (self.options.exclusive && self.head.unindexed_bytes() > 0) {
             self.save_runs();
         }
         self.release()

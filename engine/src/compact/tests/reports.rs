@@ -1,22 +1,31 @@
 //! What the report of a run says of events that stand behind dropped ones.
 
 use super::kit::{change, compact, options, prefix, reader, snapshots, ticks};
+use crate::Journal;
 use crate::compact::Originals;
 use crate::fold::Snapshots;
 use crate::run::{Change, Content, Rewound, Shown, show};
 use crate::storage::{Memory, Storage};
 use std::sync::Arc;
 
+/// A store with a run called `work`, of one event.
+fn begun() -> (Arc<dyn Storage>, Journal) {
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
+    let journal = options().open_on(Arc::clone(&storage)).unwrap();
+    change(&journal, "work", Change::Created { process: "p".into(), process_digest: None, inputs: Content::None });
+    (storage, journal)
+}
+
+fn note(journal: &Journal, number: u32) {
+    change(journal, "work", Change::Noted { label: "said".into(), message: number.to_string() });
+}
+
 /// The lines of a report counted the events that they came to, beginning with one: behind dropped events their ordinals were
 /// those of others, and events were left out as given up that stood in the history.
 #[test]
 fn events_behind_dropped_ones_keep_their_ordinals() {
-    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-    let journal = options().open_on(Arc::clone(&storage)).unwrap();
-    let note = |number: u32| {
-        change(&journal, "work", Change::Noted { label: "said".into(), message: number.to_string() });
-    };
-    change(&journal, "work", Change::Created { process: "p".into(), process_digest: None, inputs: Content::None });
+    let (storage, journal) = begun();
+    let note = |number: u32| note(&journal, number);
     (2..=5).for_each(note);
     change(&journal, "work", Change::Rewound(Rewound { to: 2, ..Rewound::default() }));
     note(7);
@@ -41,12 +50,8 @@ fn events_behind_dropped_ones_keep_their_ordinals() {
 /// stands before it.
 #[test]
 fn what_is_left_of_a_run_before_its_snapshot_is_counted_back_from_it() {
-    let storage: Arc<dyn Storage> = Arc::new(Memory::new());
-    let journal = options().open_on(Arc::clone(&storage)).unwrap();
-    let note = |number: u32| {
-        change(&journal, "work", Change::Noted { label: "said".into(), message: number.to_string() });
-    };
-    change(&journal, "work", Change::Created { process: "p".into(), process_digest: None, inputs: Content::None });
+    let (storage, journal) = begun();
+    let note = |number: u32| note(&journal, number);
     (2..=4).for_each(note);
     snapshots(&storage);
     ticks(&journal, "other", 0..48);

@@ -89,7 +89,7 @@ impl OpenSegment {
         }
         loop {
             let entry = IndexEntry { seq: self.expected(), offset: self.offset(), time_floor_ns: self.time_max_ns };
-            let due = index.last().is_none_or(|last| entry.offset - last.offset >= FooterBuilder::INDEX_STRIDE_BYTES);
+            let due = FooterBuilder::is_place_due(&index, entry.offset);
             let look = match self.step_plain(durable, is_newest) {
                 Some(_) => Look::Pass,
                 None => self.look(&nothing, durable, is_newest)?,
