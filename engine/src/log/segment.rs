@@ -121,7 +121,9 @@ impl Segment {
             let is_footer = frame.header.kind == Kind::FOOTER && frame.end() == seal;
             is_footer.then(|| Footer::decode(&frame.payload()).ok()).flatten()
         })?;
-        Ok(footer.flatten().map(|footer| (offset, footer)))
+        // Its places ascend, and each is one of an event before it.
+        let is_within = |footer: &Footer| footer.index.last().is_none_or(|last| last.offset < offset);
+        Ok(footer.flatten().filter(is_within).map(|footer| (offset, footer)))
     }
 
     /// The recorded absences at the start of the segment: needed before reading from the middle of it.

@@ -1,10 +1,15 @@
 //! Events of one type and run: appended without filling a batch, and read without their neighbours.
 
+use super::damage_kit::{intact, number, segment_name, store_of};
 use super::model::write_log;
-use crate::storage::{Memory, SimDisk, Storage};
-use crate::{ErrorKind, Expect, Journal, Options, Query, Reader, Record, SegmentNumber, Seq, SyncPolicy, TypeEntry};
+use crate::log::segment::Segment;
+use crate::storage::{Memory, OpenMode, SimDisk, Storage};
+use crate::{
+    ErrorKind, Expect, Flags, IndexEntry, Journal, Kind, Options, Query, Reader, Record, SegmentNumber, Seq,
+    SyncPolicy, TypeEntry,
+};
 use std::sync::Arc;
-use taffrail_log_format::layout;
+use taffrail_log_format::{FrameFields, encode_frame, layout};
 
 fn entry() -> Arc<TypeEntry> {
     Arc::new(TypeEntry::json("step.done"))
@@ -209,6 +214,38 @@ fn a_damaged_event_is_told_and_its_neighbours_are_read() {
         assert_eq!(told(&reader.get(before.seq).unwrap().unwrap()), told(before));
         sim.flip_bit(&crate::log::paths::segment(victim.segment), at * 8).unwrap();
         assert_eq!(told(&reader.get(victim.seq).unwrap().unwrap()), told(victim));
+    }
+}
+
+#[test]
+fn an_index_that_leads_out_of_its_segment_is_not_gone_by() {
+    // Bug: an event was looked for between the place that the index of a forged footer named and the end of the frames before it, which
+    // is less than nothing.
+    let intact = intact(20 << 10, 200);
+    let (name, store) = (segment_name(1), store_of(&intact.files));
+    let segment = Segment::open(&store, number(1), OpenMode::Read).unwrap();
+    let (key, (footer_at, mut footer)) = (segment.header.key(), segment.footer().unwrap().unwrap());
+    let records = all(&(Arc::new(store) as Arc<dyn Storage>));
+    let of_first = |record: &&Record<'_>| record.segment == number(1);
+    let last = records.iter().rfind(of_first).unwrap();
+    for beyond in [0, 8, 1 << 40, 1 << 62] {
+        footer.index =
+            vec![footer.index[0], IndexEntry { seq: last.seq, offset: footer_at + beyond, time_floor_ns: 0 }];
+        let mut bytes = intact.files[&name][..usize::try_from(footer_at).unwrap()].to_vec();
+        for (kind, payload) in [(Kind::FOOTER, footer.encode()), (Kind::SEAL, footer_at.to_le_bytes().to_vec())] {
+            let (run, flags) = (None, Flags::default());
+            let (seq, revision, time_ns, durable) = (footer.next_seq, 0, last.time_ns, last.seq.get());
+            let offset = bytes.len() as u64;
+            let fields = FrameFields { seq, run, revision, time_ns, durable, kind, flags };
+            encode_frame(&mut bytes, &key, offset, &fields, &payload).unwrap();
+        }
+        let mut files = intact.files.clone();
+        files.insert(name.clone(), bytes);
+        let storage: Arc<dyn Storage> = Arc::new(store_of(&files));
+        let reader = Reader::open_on(Arc::clone(&storage)).unwrap();
+        for record in records.iter().filter(of_first).rev() {
+            assert_eq!(told(&reader.get(record.seq).unwrap().unwrap()), told(record), "{beyond}");
+        }
     }
 }
 
