@@ -1,5 +1,6 @@
 //! Writing at the end of the log: frames, syncs, rotation. One thread at a time; the journal sees to that.
 
+mod buffer;
 mod exact;
 mod known;
 mod planned;
@@ -16,8 +17,8 @@ use crate::log::restore;
 use crate::log::run_index::RunTip;
 use crate::log::settle::{Settled, settle, settle_new};
 use crate::log::watermark::WatermarkFile;
-use crate::storage::{OpenMode, Storage, write_all_at};
-use crate::{ErrorKind, Flags, Header, Kind, Recovered, Seq, Watermark};
+use crate::storage::{OpenMode, Storage};
+use crate::{ErrorKind, Flags, Header, Kind, Recovered, SegmentNumber, Seq, Watermark};
 pub(crate) use known::{KnownEvents, KnownKind};
 use planned::Planned;
 use std::sync::Arc;
@@ -40,8 +41,8 @@ pub(crate) struct Writer {
     written: u64,
     /// Length of the newest segment's file: zeros are written up to here, or space is set aside.
     allocated: u64,
-    /// Whether this writer has set space aside.
-    has_set_aside: bool,
+    /// The segment in which this writer has set space aside last, and up to where.
+    set_aside: Option<(SegmentNumber, u64)>,
     /// Bytes of the newest segment up to here are on their way to the medium, or there.
     under_way: u64,
     /// The highest durable seq.
@@ -63,14 +64,6 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Appends gather up to this many bytes before they are written, where the policy and the mode allow it.
-    const BUFFER_LEN_BYTES: usize = 256 << 10;
-    /// Where they gather, they are written up to a multiple of this: the page cache takes such pieces as a whole, and begins
-    /// none in the middle of another.
-    const PIECE_LEN_BYTES: u64 = 128 << 10;
-    /// Written bytes after which the medium begins with them, where no sync follows each write.
-    const HURRY_LEN_BYTES: u64 = 2 << 20;
-
     /// Opens the store for writing, running recovery where the last holder did not leave in order. Returns with the lock
     /// released, or held in exclusive mode.
     pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Writer> {
@@ -90,7 +83,7 @@ impl Writer {
             written: head.position.offset,
             under_way: head.position.offset,
             allocated: 0,
-            has_set_aside: false,
+            set_aside: None,
             head,
             buffer: Vec::new(),
             headers: Vec::new(),
@@ -372,20 +365,6 @@ impl Writer {
         }
     }
 
-    /// Where appends gather in memory: writes what has gathered where it is enough, and syncs where the policy wants it.
-    pub(crate) fn settle_buffer(&mut self) -> Result<()> {
-        if self.wants_sync() {
-            self.flush()?;
-            self.sync()?;
-            self.publish();
-        } else if self.buffer.len() >= Self::BUFFER_LEN_BYTES {
-            // What is left of a piece waits for the rest of it.
-            let rest = self.head.position.offset % Self::PIECE_LEN_BYTES;
-            self.write_buffered(self.buffer.len() - usize::try_from(rest).unwrap_or(0))?;
-        }
-        Ok(())
-    }
-
     /// Whether the policy wants a sync now.
     pub(crate) fn wants_sync(&self) -> bool {
         match self.options.sync {
@@ -395,34 +374,6 @@ impl Writer {
                 let elapsed = self.storage.monotonic_ns().saturating_sub(self.last_sync_ns);
                 self.durable < self.head_seq() && u128::from(elapsed) >= interval.as_nanos()
             }
-        }
-    }
-
-    /// Writes the buffer. Any failure poisons: nobody knows how much of it reached the file.
-    pub(crate) fn flush(&mut self) -> Result<()> {
-        if self.buffer.is_empty() { Ok(()) } else { self.write_buffered(self.buffer.len()) }
-    }
-
-    /// Writes the first bytes of the buffer.
-    fn write_buffered(&mut self, len: usize) -> Result<()> {
-        let result = write_all_at(&*self.head.segment.file, self.written, &self.buffer[..len]);
-        self.or_poison(result, "cannot write to the log")?;
-        self.written += len as u64;
-        self.buffer.drain(..len);
-        let end = self.written + self.buffer.len() as u64;
-        debug_assert_eq!(end, self.head.position.offset, "file and buffer end where the head does");
-        self.hurry();
-        Ok(())
-    }
-
-    /// Where no sync follows each write, has the medium begin with what was written, so that the next sync finds little left
-    /// to do. Only where nobody else writes: what fails on the way is told to this file's next sync alone, and another process
-    /// would take what it syncs itself for whole.
-    fn hurry(&mut self) {
-        let len = self.written - self.under_way;
-        if self.options.exclusive && self.options.sync != SyncPolicy::Always && len >= Self::HURRY_LEN_BYTES {
-            self.head.segment.file.start_writeback(self.under_way, len);
-            self.under_way = self.written;
         }
     }
 

@@ -82,6 +82,22 @@ fn space_that_was_set_aside_and_not_used_is_given_back_and_zeros_ahead_stay() {
 }
 
 #[test]
+fn zeros_that_another_process_has_written_behind_what_was_set_aside_stay() {
+    // Bug: who had set anything aside, at any time, cut the newest segment to its end, whoever had filled it with zeros since.
+    let sim = SimDisk::new(8);
+    let options = |policy| Journal::options().create(true).sync(policy);
+    let setting_aside = options(SyncPolicy::Never).open_on(Arc::new(sim.process(1))).unwrap();
+    append_some(&setting_aside, 100);
+    let (_, set_aside) = end_and_len(sim.process(3));
+    let filling = options(SyncPolicy::Always).open_on(Arc::new(sim.process(2))).unwrap();
+    append_some(&filling, 150);
+    let (end, len) = end_and_len(sim.process(3));
+    assert!(len > set_aside && len > end, "{len}, {set_aside}, {end}");
+    setting_aside.close().unwrap();
+    assert_eq!(end_and_len(sim.process(3)), (end, len));
+}
+
+#[test]
 fn zeros_ahead_that_another_process_has_cut_are_written_anew() {
     let sim = SimDisk::new(7);
     let journal = Journal::options().create(true).open_on(Arc::new(sim.process(1))).unwrap();

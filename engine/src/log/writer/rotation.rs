@@ -51,11 +51,13 @@ impl Writer {
         let file = &*self.head.segment.file;
         let zeros = self.has_zeros_ahead();
         let extended = if zeros { write_zeros(file, self.allocated, end) } else { file.allocate(self.allocated, end) };
-        self.has_set_aside |= !zeros;
         extended.map_err(|error| {
             Error::io("cannot extend the newest segment", error).segment(self.head.position.segment)
         })?;
         self.allocated = end;
+        if !zeros {
+            self.set_aside = Some((self.head.position.segment, end));
+        }
         Ok(())
     }
 
@@ -65,10 +67,10 @@ impl Writer {
         self.options.sync == SyncPolicy::Always
     }
 
-    /// Gives back what this writer set aside and did not use.
-    pub(super) fn give_back(&mut self) {
-        let end = self.head.position.offset;
-        if self.has_set_aside && self.allocated > end {
+    /// Gives back what this writer set aside and nobody has used or extended.
+    pub(super) fn give_back(&self) {
+        let (segment, end) = self.head.position.place();
+        if self.set_aside == Some((segment, self.allocated)) && self.allocated > end {
             // Where it fails, the log is longer than what is in it, as it has been until now.
             let _stays_set_aside = self.head.segment.file.set_len(end);
         }
