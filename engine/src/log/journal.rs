@@ -135,8 +135,8 @@ impl Journal {
         let durable = writer.durable();
         self.durable.fetch_max(durable, Ordering::AcqRel);
         drop(writer);
-        // Before the lead is free: those who are told append again, and the next group has them as well. With many threads groups were
-        // a quarter as large the other way round, and what syncs cost the processor was lost to the threads. But where nearly as
+        // Before the lead is free: those who are told append again, and the next group has them as well. With many threads the
+        // other way round makes small groups, and what their syncs cost the processor is lost to the threads. But where nearly as
         // many wait as were in this group, their sync goes on while the rest of it is told.
         let (mut lead, len) = (Some(lead), pending.len());
         for (number, (pending, result)) in pending.into_iter().zip(results).enumerate() {

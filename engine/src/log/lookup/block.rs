@@ -120,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_block_whose_events_were_never_asked_for_is_a_cache_line() {
+    fn a_block_takes_no_more_than_a_cache_line() {
         assert!(size_of::<Block>() <= 64);
     }
 

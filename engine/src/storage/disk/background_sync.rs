@@ -3,14 +3,14 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 
 /// At most one sync at a time. What it comes to is kept until the writer asks: a kernel tells of a failed write once, to whoever
 /// syncs first, so a failure that was told here and forgotten would make the next sync look good.
 #[derive(Debug, Default)]
 pub(super) struct BackgroundSync {
-    /// With a thread that waits for work, from the first sync on; `None` where the machine has none to give.
-    worker: OnceLock<Option<Arc<Worker>>>,
+    /// With the thread that it waits for work in, from the first sync on; `None` where the machine has none to give.
+    worker: OnceLock<Option<(Arc<Worker>, JoinHandle<()>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -83,11 +83,11 @@ impl Worker {
 impl BackgroundSync {
     /// Begins a sync, unless one is running. `false` where the machine has no thread for it. All calls are given the same `sync`.
     pub(super) fn begin(&self, sync: impl Fn() -> io::Result<()> + Send + 'static) -> bool {
-        let Some(worker) = self.worker.get_or_init(|| {
+        let Some((worker, _)) = self.worker.get_or_init(|| {
             let worker = Arc::new(Worker::default());
             let of_thread = Arc::clone(&worker);
             let builder = Builder::new().name("taffrail-sync".to_owned()).stack_size(64 << 10);
-            builder.spawn(move || of_thread.work(sync)).ok().map(|_runs_until_it_is_over| worker)
+            builder.spawn(move || of_thread.work(sync)).ok().map(|thread| (worker, thread))
         }) else {
             return false;
         };
@@ -104,18 +104,23 @@ impl BackgroundSync {
     /// # Errors
     /// That one failed, now or at any time before: nobody knows what the kernel has dropped.
     pub(super) fn finish(&self) -> io::Result<()> {
-        let Some(worker) = self.worker.get().and_then(Option::as_ref) else { return Ok(()) };
+        let Some((worker, _)) = self.worker.get().and_then(Option::as_ref) else { return Ok(()) };
         let state = worker.wait_while(worker.state(), |state| state.is_running);
         state.failed.map_or(Ok(()), |failure| Err(failure.told()))
     }
 }
 
 impl Drop for BackgroundSync {
-    /// Does not wait: who wants to know how a sync ends has asked.
+    /// Waits for the thread, so that the file is closed with this, unless it is at work: who wants to know how a sync ends has asked.
     fn drop(&mut self) {
-        if let Some(worker) = self.worker.get().and_then(Option::as_ref) {
-            worker.state().is_over = true;
-            worker.changed.notify_all();
+        let Some((worker, thread)) = self.worker.take().flatten() else { return };
+        let mut state = worker.state();
+        state.is_over = true;
+        let is_running = state.is_running;
+        drop(state);
+        worker.changed.notify_all();
+        if !is_running {
+            let _nothing_more_to_tell = thread.join();
         }
     }
 }
@@ -123,7 +128,7 @@ impl Drop for BackgroundSync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{TryRecvError, channel};
 
     /// The kernel told the thread in the background that a write had failed; the writer's own sync came after it, found nothing
     /// wrong, and acknowledged events that were gone.
@@ -163,7 +168,11 @@ mod tests {
         sync.finish().unwrap();
         assert_eq!(told.try_iter().count(), 1, "the second was not begun");
         drop(sync);
-        assert!(told.recv().is_err(), "the thread ends, and what it was given is dropped");
+        assert_eq!(
+            told.try_recv(),
+            Err(TryRecvError::Disconnected),
+            "the thread has ended, and what it was given is dropped"
+        );
     }
 
     #[test]

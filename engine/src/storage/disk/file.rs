@@ -43,7 +43,7 @@ impl StorageFile for DiskFile {
 
     fn len_bytes(&self) -> io::Result<u64> {
         // Not by its metadata: a kernel that has told a time of change (Linux, from 6.13 on) sees to it that the next write has another
-        // one, which the next sync then writes as well; of a log that is asked after each append, a quarter less came through.
+        // one, which the next sync then writes as well: to look at a log would slow down whoever appends to it.
         // Nobody goes by the position that this moves.
         (&*self.file).seek(SeekFrom::End(0))
     }
