@@ -138,7 +138,7 @@ impl Task<'_> {
         let (log, native) = self.peer.open_shared(&self.directory)?;
         let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         // Payloads are made before the time begins to count.
-        let (all_are_ready, start) = (Barrier::new(threads as usize + 1), OnceLock::new());
+        let (all_are_ready, start) = (Barrier::new(threads as usize), OnceLock::new());
         let work = || -> Result<()> {
             let mut pool = Pool::new(self.size);
             all_are_ready.wait();
@@ -160,14 +160,12 @@ impl Task<'_> {
         };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            all_are_ready.wait();
-            start.get_or_init(Instant::now);
             workers.into_iter().try_for_each(|worker| match worker.join() {
                 Ok(result) => result,
                 Err(_) => bail!("a thread panicked"),
             })
         })?;
-        let start = *start.get_or_init(Instant::now);
+        let start = start.get().context("there is no thread")?;
         let done = next.load(Ordering::Relaxed).min(self.count);
         let seconds = start.elapsed().as_secs_f64();
         Ok(json!({"events": done, "threads": threads, "native": native, "events_per_s": done as f64 / seconds}))

@@ -4,7 +4,6 @@ use crate::payload::{Pool, mix};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
-use std::io::Read;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -140,16 +139,21 @@ pub fn read_cold(log: &Path) -> Result<Value> {
     let (mut piece, mut bytes) = (vec![0u8; 1 << 20], 0);
     let t = Instant::now();
     for path in files_of(log)? {
-        let mut file = File::open(path)?;
-        loop {
-            let read = file.read(&mut piece)?;
-            if read == 0 {
-                break;
-            }
-            bytes += read;
-        }
+        bytes += read_whole(&File::open(path)?, &mut piece)?;
     }
     Ok(json!({"limit": "read_1m_cold", "unit": "B/s", "value": bytes as f64 / t.elapsed().as_secs_f64()}))
+}
+
+/// Reads a file to its end, and gives its length.
+fn read_whole(f: &File, piece: &mut [u8]) -> Result<u64> {
+    let mut at = 0;
+    loop {
+        let read = f.read_at(piece, at)?;
+        if read == 0 {
+            return Ok(at);
+        }
+        at += read as u64;
+    }
 }
 
 fn files_of(directory: &Path) -> Result<Vec<PathBuf>> {
@@ -215,14 +219,7 @@ pub fn all(dir: &Path) -> Result<Vec<Value>> {
     let cold = drop_caches();
     for pass in [if cold { "cold" } else { "uncontrolled" }, "warm"] {
         let t = Instant::now();
-        let mut at = 0u64;
-        loop {
-            let n = f.read_at(&mut b, at)?;
-            if n == 0 {
-                break;
-            }
-            at += n as u64;
-        }
+        let at = read_whole(&f, &mut b)?;
         out.push(
             json!({"limit": format!("read_1m_{pass}"), "unit": "B/s", "value": at as f64 / t.elapsed().as_secs_f64()}),
         );

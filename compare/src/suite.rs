@@ -158,9 +158,9 @@ impl Suite<'_> {
                 }
             }
         }
-        // None always follows the same one, or comes when the disk has no haste left.
-        let most = self.peers.len().max(1);
-        self.peers.rotate_left(5 % most);
+        // None always comes when the disk has no haste left.
+        let count = self.peers.len().max(1);
+        self.peers.rotate_left(5 % count);
         Ok(())
     }
 
